@@ -14,12 +14,10 @@ public:
   virtual void run() = 0;    ///< on the helper thread; may block
   virtual void finish() = 0; ///< on the thread that calls blocking_thread::deliver()
 
+  blocking_job* next = nullptr; ///< the queue's, while the job is in it
+
 protected:
   ~blocking_job() = default;
-
-private:
-  friend class blocking_thread;
-  blocking_job* next_ = nullptr;
 };
 
 /// Runs jobs one after the other in the order given. The queue is intrusive: its bound is the
