@@ -10,20 +10,20 @@ namespace lance::runtime {
 
 /// A blocking deed and what follows. Kept by its owner until finish() was called.
 class blocking_job {
-public:
+ public:
   virtual void run() = 0;    ///< on the helper thread; may block
   virtual void finish() = 0; ///< on the thread that calls blocking_thread::deliver()
 
   blocking_job* next = nullptr; ///< the queue's, while the job is in it
 
-protected:
+ protected:
   ~blocking_job() = default;
 };
 
 /// Runs jobs one after the other in the order given. The queue is intrusive: its bound is the
 /// number of jobs that exist (each log and each read slot owns exactly one or two).
 class blocking_thread {
-public:
+ public:
   /// `waker` is called on the helper thread whenever a job is ready for deliver().
   blocking_thread(void (*waker)(void*), void* context);
   /// Finishes what was submitted (without finish()), then joins.
@@ -32,9 +32,11 @@ public:
   void submit(blocking_job& job);
   /// Calls finish() of all done jobs, on the caller's thread; true if there were any.
   bool deliver();
-  [[nodiscard]] bool ready() const noexcept { return done_.load(std::memory_order_acquire) != nullptr; }
+  [[nodiscard]] bool ready() const noexcept {
+    return done_.load(std::memory_order_acquire) != nullptr;
+  }
 
-private:
+ private:
   void loop();
 
   void (*waker_)(void*);

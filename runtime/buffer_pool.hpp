@@ -28,7 +28,7 @@ struct buffer_slot {
 /// A counted handle of one buffer. Moving passes it on; share() makes a second one; when the last
 /// is dropped, on whatever thread, the buffer returns to its pool. The pool outlives its handles.
 class buffer_ref {
-public:
+ public:
   buffer_ref() noexcept = default;
   buffer_ref(buffer_ref&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
   buffer_ref& operator=(buffer_ref&& other) noexcept {
@@ -59,22 +59,22 @@ public:
   }
   explicit operator bool() const noexcept { return slot_ != nullptr; }
 
-private:
+ private:
   friend class buffer_pool;
   explicit buffer_ref(buffer_slot* slot) noexcept : slot_(slot) {}
   buffer_slot* slot_ = nullptr;
 };
 
 struct buffer_pool_options {
-  std::uint32_t count = 0;        ///< buffers
-  std::size_t buffer_bytes = 0;   ///< multiple of 4096, so that O_DIRECT takes any of them
-  int numa_node = -1;             ///< bind the memory here; -1 leaves it to the kernel
-  bool huge_pages = true;         ///< ask for transparent huge pages; refused is fine
+  std::uint32_t count = 0;      ///< buffers
+  std::size_t buffer_bytes = 0; ///< multiple of 4096, so that O_DIRECT takes any of them
+  int numa_node = -1;           ///< bind the memory here; -1 leaves it to the kernel
+  bool huge_pages = true;       ///< ask for transparent huge pages; refused is fine
 };
 
 /// One thread takes; any thread gives back (by dropping the handle).
 class buffer_pool {
-public:
+ public:
   /// Maps and touches count * buffer_bytes. Errors: io_failed with errno (out of memory).
   static result<std::unique_ptr<buffer_pool>> make(const buffer_pool_options& options);
   ~buffer_pool();
@@ -88,7 +88,9 @@ public:
   [[nodiscard]] std::size_t buffer_bytes() const noexcept { return options_.buffer_bytes; }
   [[nodiscard]] std::uint32_t count() const noexcept { return options_.count; }
   /// Buffers lent at this moment. Any thread; a reading of a moving number.
-  [[nodiscard]] std::uint32_t lent() const noexcept { return lent_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t lent() const noexcept {
+    return lent_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] byte_span memory() const noexcept { return {memory_, mapped_bytes_}; }
   /// Called on the thread that returns a buffer after take() had come back empty. Set before use.
   void on_return(void (*waker)(void*), void* context) noexcept {
@@ -100,7 +102,7 @@ public:
   [[nodiscard]] int registered_index() const noexcept { return registered_index_; }
   void set_registered_index(int index) noexcept { registered_index_ = index; }
 
-private:
+ private:
   friend class buffer_ref;
   explicit buffer_pool(const buffer_pool_options& options) : options_(options) {}
   void give_back(buffer_slot* slot) noexcept;
@@ -118,6 +120,8 @@ private:
   std::atomic<std::uint32_t> lent_{0};
 };
 
-inline std::size_t buffer_ref::size() const noexcept { return slot_->home->buffer_bytes(); }
+inline std::size_t buffer_ref::size() const noexcept {
+  return slot_->home->buffer_bytes();
+}
 
 } // namespace lance::runtime

@@ -15,7 +15,11 @@ std::uint64_t read(clockid_t which) noexcept {
 
 } // namespace
 
-std::uint64_t real_clock::wall_ns() const noexcept { return read(CLOCK_REALTIME); }
-std::uint64_t real_clock::steady_ns() const noexcept { return read(CLOCK_MONOTONIC); }
+std::uint64_t real_clock::wall_ns() const noexcept {
+  return read(CLOCK_REALTIME);
+}
+std::uint64_t real_clock::steady_ns() const noexcept {
+  return read(CLOCK_MONOTONIC);
+}
 
 } // namespace lance::runtime

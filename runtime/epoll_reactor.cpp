@@ -28,12 +28,12 @@ class epoll_reactor;
 struct source {
   virtual void happened(std::uint32_t events) = 0;
 
-protected:
+ protected:
   ~source() = default;
 };
 
 class epoll_stream final : public socket_handle, public source {
-public:
+ public:
   epoll_stream(epoll_reactor& home, int socket, stream& owner)
       : home_(home), socket_(socket), owner_(owner) {}
 
@@ -72,7 +72,7 @@ public:
   [[nodiscard]] int socket() const noexcept { return socket_; }
   bool listed = false;
 
-private:
+ private:
   void schedule();
   void receive_some();
   void send_some();
@@ -108,7 +108,7 @@ struct epoll_listener final : source {
 };
 
 class epoll_reactor final : public reactor, public source {
-public:
+ public:
   explicit epoll_reactor(buffer_pool& pool) : pool_(pool) {}
   ~epoll_reactor() override {
     for (auto& [handle, owned] : streams_)
@@ -203,7 +203,7 @@ public:
     }
   }
 
-private:
+ private:
   void watch(int descriptor, source& target, std::uint32_t events) {
     epoll_event wanted{};
     wanted.events = events;
@@ -215,7 +215,8 @@ private:
   void poll(int limit_ms) {
     std::array<epoll_event, 256> events;
     ++enters_;
-    const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), limit_ms);
+    const int count =
+        ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), limit_ms);
     for (int i = 0; i < count; ++i) {
       happened_ = true;
       static_cast<source*>(events[static_cast<std::size_t>(i)].data.ptr)

@@ -30,12 +30,16 @@ constexpr auto later = [](const auto& a, const auto& b) { return a.deadline_ns >
 
 } // namespace
 
-lane* lane::current() noexcept { return this_lane; }
+lane* lane::current() noexcept {
+  return this_lane;
+}
 
 lane::lane(caf::actor_system& owner, const lane_options& options)
     : caf::execution_unit(&owner), options_(options) {}
 
-lane::~lane() { LANCE_CHECK(!thread_.joinable(), options_.number); }
+lane::~lane() {
+  LANCE_CHECK(!thread_.joinable(), options_.number);
+}
 
 result<> lane::start() {
   std::promise<result<>> prepared;
@@ -43,7 +47,8 @@ result<> lane::start() {
   thread_ = std::thread{[this, &prepared] {
     this_lane = this;
     pin();
-    ::pthread_setname_np(::pthread_self(), ("lance-lane" + std::to_string(options_.number)).c_str());
+    ::pthread_setname_np(::pthread_self(),
+                         ("lance-lane" + std::to_string(options_.number)).c_str());
     auto stands = prepare();
     const bool failed = !stands.has_value();
     prepared.set_value(stands);
@@ -107,7 +112,9 @@ void lane::drain() {
   reactor_.reset();
 }
 
-void lane::exec_later(caf::resumable* job) { system().scheduler().enqueue(job); }
+void lane::exec_later(caf::resumable* job) {
+  system().scheduler().enqueue(job);
+}
 
 void lane::schedule(lane_node& node) noexcept {
   if (this_lane == this) {
@@ -130,7 +137,9 @@ void lane::notify() noexcept {
     reactor_->wake();
 }
 
-void lane::add(pollable& target) { pollables_.push_back(&target); }
+void lane::add(pollable& target) {
+  pollables_.push_back(&target);
+}
 
 void lane::remove(pollable& target) {
   for (auto& each : pollables_)
@@ -175,7 +184,8 @@ void lane::pin() {
   cpu_set_t wanted;
   CPU_ZERO(&wanted);
   CPU_SET(static_cast<std::size_t>(options_.cpu), &wanted);
-  // Placement only names CPUs this process may use; if one is taken away meanwhile the lane runs on.
+  // Placement only names CPUs this process may use; if one is taken away meanwhile the lane runs
+  // on.
   ::sched_setaffinity(0, sizeof wanted, &wanted);
 }
 

@@ -55,27 +55,27 @@ struct lane_node {
 
 /// Something the lane looks at on every turn. Lane thread.
 class pollable {
-public:
-  virtual bool poll() = 0;                ///< does what is due; true if anything was
+ public:
+  virtual bool poll() = 0;                      ///< does what is due; true if anything was
   [[nodiscard]] virtual bool ready() const = 0; ///< cheap; asked before parking
-  virtual void lane_ended() {}            ///< the lane's thread is gone: release everything
+  virtual void lane_ended() {}                  ///< the lane's thread is gone: release everything
 
-protected:
+ protected:
   ~pollable() = default;
 };
 
 /// A deadline on a lane. Owned by whoever waits for it, who calls lane::forget() before it dies.
 class lane_timer {
-public:
+ public:
   virtual void expired(std::uint64_t now_ns) = 0;
   std::uint64_t deadline_ns = 0; ///< the lane's; 0: not armed
 
-protected:
+ protected:
   ~lane_timer() = default;
 };
 
 class lane final : public caf::execution_unit {
-public:
+ public:
   lane(caf::actor_system& system, const lane_options& options);
   ~lane() override;
 
@@ -95,7 +95,9 @@ public:
   [[nodiscard]] std::uint64_t take_longest_turn_ns() noexcept {
     return longest_turn_ns_.exchange(0, std::memory_order_relaxed);
   }
-  [[nodiscard]] std::uint64_t parks() const noexcept { return parks_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t parks() const noexcept {
+    return parks_.load(std::memory_order_relaxed);
+  }
 
   // -- lane thread -----------------------------------------------------------------------------
   /// The lane whose thread this is, or null.
@@ -117,7 +119,7 @@ public:
   /// An actor running here woke an actor that is NOT bound to a lane: the default workers run it.
   void exec_later(caf::resumable* job) override;
 
-private:
+ private:
   struct due {
     std::uint64_t deadline_ns;
     lane_timer* timer;
@@ -154,12 +156,12 @@ private:
   std::thread thread_;
 };
 
-/// Binds an actor to the lane that its actor_config names as host, whoever sends to it: the sender's
-/// execution unit is ignored, the way CAF's own I/O brokers ignore it. (Passing a lane as host to a
-/// stock actor does not pin it.)
+/// Binds an actor to the lane that its actor_config names as host, whoever sends to it: the
+/// sender's execution unit is ignored, the way CAF's own I/O brokers ignore it. (Passing a lane as
+/// host to a stock actor does not pin it.)
 template <class Base = caf::event_based_actor>
 class lane_actor : public Base {
-public:
+ public:
   explicit lane_actor(caf::actor_config& config)
       : Base(config), gate_(*dynamic_cast<lane*>(config.host), this) {}
 
@@ -172,7 +174,7 @@ public:
   }
   [[nodiscard]] lane& home_lane() noexcept { return gate_.home; }
 
-protected:
+ protected:
   struct gate final : caf::execution_unit {
     gate(lane& where, caf::resumable* self) : caf::execution_unit(&where.system()), home(where) {
       node.job = self;
@@ -196,7 +198,7 @@ protected:
 /// compare-and-swap and nothing else.
 template <class Base = caf::event_based_actor>
 class resident_actor : public lane_actor<Base>, public pollable {
-public:
+ public:
   using lane_actor<Base>::lane_actor;
 
   void initialize() override {
@@ -221,7 +223,7 @@ public:
     caf::scheduler::abstract_coordinator::cleanup_and_release(this);
   }
 
-protected:
+ protected:
   /// Handles what is in the mailbox. The actor may be gone afterwards only if it had quit.
   bool take_messages() {
     auto& box = this->mailbox();
@@ -234,7 +236,7 @@ protected:
     return true;
   }
 
-private:
+ private:
   caf::strong_actor_ptr self_;
 };
 

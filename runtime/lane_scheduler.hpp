@@ -15,7 +15,7 @@
 namespace lance::runtime {
 
 class lane_scheduler final : public caf::scheduler::coordinator<caf::policy::work_stealing> {
-public:
+ public:
   using super = caf::scheduler::coordinator<caf::policy::work_stealing>;
 
   lane_scheduler(caf::actor_system& system, const std::vector<lane_options>& plan);
@@ -37,11 +37,11 @@ public:
     return system().spawn_class<T, caf::no_spawn_options>(config, std::forward<Ts>(arguments)...);
   }
 
-protected:
+ protected:
   void start() override;
   void stop() override;
 
-private:
+ private:
   std::vector<std::unique_ptr<lane>> lanes_;
   result<> started_;
 };

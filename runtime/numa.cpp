@@ -20,7 +20,9 @@ bool known() noexcept {
 
 } // namespace
 
-int numa_node_count() noexcept { return known() ? ::numa_num_configured_nodes() : 1; }
+int numa_node_count() noexcept {
+  return known() ? ::numa_num_configured_nodes() : 1;
+}
 
 int numa_node_of(int cpu) noexcept {
   if (!known())

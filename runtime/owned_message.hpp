@@ -13,8 +13,8 @@
 #include <caf/actor.hpp>
 #include <caf/actor_cast.hpp>
 #include <caf/mailbox_element.hpp>
-#include <caf/message_id.hpp>
 #include <caf/message.hpp>
+#include <caf/message_id.hpp>
 #include <caf/type_erased_tuple.hpp>
 
 namespace lance::runtime {
@@ -26,7 +26,7 @@ class message_pool;
 /// handles nobody took and keeps reusable storage.
 template <class T>
 class owned_message final : public caf::mailbox_element, public caf::type_erased_tuple {
-public:
+ public:
   explicit owned_message(message_pool<T>& home) : home_(home) {}
 
   T value{};
@@ -57,16 +57,17 @@ public:
     return caf::sec::invalid_argument;
   }
 
-private:
+ private:
   friend class message_pool<T>;
   message_pool<T>& home_;
   owned_message* next_free_ = nullptr;
 };
 
-/// Messages made once. One thread takes and sends; any thread gives back. Outlives the actor system.
+/// Messages made once. One thread takes and sends; any thread gives back. Outlives the actor
+/// system.
 template <class T>
 class message_pool {
-public:
+ public:
   using element = owned_message<T>;
 
   explicit message_pool(std::size_t count) {
@@ -99,7 +100,7 @@ public:
   /// A taken message that is not sent after all.
   void put_back(element* unused) noexcept { unused->request_deletion(false); }
 
-private:
+ private:
   friend class owned_message<T>;
   void give_back(element& done) noexcept {
     auto* head = returned_.load(std::memory_order_relaxed);

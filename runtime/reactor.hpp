@@ -16,19 +16,19 @@ class uring;
 
 /// Receives connections of one listener. Owned by the listener's owner.
 class acceptor {
-public:
+ public:
   /// A new non-blocking connected socket (the callee's to close), or a negative errno.
   virtual void accepted(std::int32_t socket_or_error) = 0;
   /// The listener is stopped: nothing more will come and this may be destroyed.
   virtual void accept_stopped() {}
 
-protected:
+ protected:
   ~acceptor() = default;
 };
 
 /// One connected socket's two directions. Everything happens on the reactor's thread.
 class stream {
-public:
+ public:
   /// Bytes in a pooled buffer, `size` > 0 of them from its start.
   virtual void received(buffer_ref buffer, std::uint32_t size) = 0;
   /// The peer ended its direction (0) or the socket failed (negative errno). No more received().
@@ -38,13 +38,13 @@ public:
   /// After close(): the kernel holds nothing of this stream any more; it may be destroyed.
   virtual void stream_closed() = 0;
 
-protected:
+ protected:
   ~stream() = default;
 };
 
 /// The reactor's side of one stream; made by add(), valid until stream_closed().
 class socket_handle {
-public:
+ public:
   /// Receiving starts, or goes on after pause(). Buffers come from the reactor's receive pool; when
   /// it is dry receiving waits for a returned buffer, and TCP pushes back.
   virtual void resume_receive() = 0;
@@ -55,12 +55,12 @@ public:
   /// Ends both directions and closes the socket; stream_closed() follows, always later.
   virtual void close() = 0;
 
-protected:
+ protected:
   ~socket_handle() = default;
 };
 
 class reactor {
-public:
+ public:
   virtual ~reactor() = default;
 
   virtual void listen(int listener, acceptor& owner) = 0;

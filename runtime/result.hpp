@@ -31,13 +31,13 @@ enum class errc : std::uint8_t {
   forward_failed = 0x11, ///< transient; the published client retries
   not_leader = 0x12,
 
-  io_failed = 0x80,    ///< a system call failed; error::system holds errno
-  incomplete = 0x81,   ///< more bytes are needed before anything can be said
-  bad_frame = 0x82,    ///< magic, version, checksum or size of a frame: close without a reply
-  bad_format = 0x83,   ///< bytes on disk or in a file that are not what they claim to be
+  io_failed = 0x80,  ///< a system call failed; error::system holds errno
+  incomplete = 0x81, ///< more bytes are needed before anything can be said
+  bad_frame = 0x82,  ///< magic, version, checksum or size of a frame: close without a reply
+  bad_format = 0x83, ///< bytes on disk or in a file that are not what they claim to be
   bad_config = 0x84,
-  exhausted = 0x85,    ///< a bounded pool or queue is full; try again when something returned
-  closed = 0x86,       ///< the peer or the owner has gone
+  exhausted = 0x85, ///< a bounded pool or queue is full; try again when something returned
+  closed = 0x86,    ///< the peer or the owner has gone
   timed_out = 0x87,
   not_supported_here = 0x88, ///< this kernel or build lacks it; a fallback exists
 };

@@ -36,8 +36,7 @@ bool try_ring(unsigned flags, int& refusal) noexcept {
   ::io_uring_sqe_set_data64(entry, 7);
   io_uring_cqe* done = nullptr;
   const int entered = ::io_uring_submit_and_wait(&ring, 1);
-  const bool works =
-      entered >= 0 && ::io_uring_peek_cqe(&ring, &done) == 0 && done->user_data == 7;
+  const bool works = entered >= 0 && ::io_uring_peek_cqe(&ring, &done) == 0 && done->user_data == 7;
   if (!works)
     refusal = entered < 0 ? -entered : EINVAL;
   ::io_uring_queue_exit(&ring);
@@ -52,8 +51,7 @@ bool try_registering(int& refusal) noexcept {
   }
   // The size that a small broker registers: what a 64 KiB memlock limit refuses.
   constexpr std::size_t bytes = 1 * MiB;
-  void* memory =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     refusal = ENOMEM;
     ::io_uring_queue_exit(&ring);
@@ -174,7 +172,9 @@ io_uring_sqe* next_entry(io_uring& raw, std::uint64_t& enters, operation* done) 
 
 // io_uring_prep_* overwrite user_data in no version we support, but setting it after is the
 // documented order.
-void own(io_uring_sqe* entry, operation& done) noexcept { ::io_uring_sqe_set_data(entry, &done); }
+void own(io_uring_sqe* entry, operation& done) noexcept {
+  ::io_uring_sqe_set_data(entry, &done);
+}
 
 unsigned length_of(byte_view data) noexcept {
   LANCE_CHECK(data.size() <= 1U << 30, data.size());

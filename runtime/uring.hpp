@@ -16,9 +16,9 @@ namespace lance::runtime {
 
 /// What this kernel grants this process. Found by trying, once, at start.
 struct uring_capabilities {
-  bool available = false;          ///< a ring could be made and a NOP went through it
-  int refusal = 0;                 ///< errno of the refusal when not (EPERM: seccomp; ENOSYS: none)
-  bool single_issuer = false;      ///< SINGLE_ISSUER | DEFER_TASKRUN
+  bool available = false;     ///< a ring could be made and a NOP went through it
+  int refusal = 0;            ///< errno of the refusal when not (EPERM: seccomp; ENOSYS: none)
+  bool single_issuer = false; ///< SINGLE_ISSUER | DEFER_TASKRUN
   bool multishot_accept = false;
   bool multishot_receive = false;  ///< with a ring of provided buffers
   bool registered_buffers = false; ///< false where RLIMIT_MEMLOCK forbids it
@@ -36,7 +36,7 @@ struct uring_options {
 /// Submissions are prepared here and enter the kernel in turn() or wait(), many at a time. When the
 /// submission ring is full the ring enters the kernel by itself to make room.
 class uring {
-public:
+ public:
   static result<std::unique_ptr<uring>> make(const uring_capabilities& capabilities,
                                              const uring_options& options);
   ~uring();
@@ -92,7 +92,7 @@ public:
   [[nodiscard]] std::uint64_t completed() const noexcept { return completed_; }
   [[nodiscard]] const uring_capabilities& capabilities() const noexcept { return capabilities_; }
 
-private:
+ private:
   struct ring;
   struct wake_operation;
   uring(const uring_capabilities& capabilities);

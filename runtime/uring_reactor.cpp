@@ -31,7 +31,7 @@ struct listener final : operation {
 };
 
 class uring_stream final : public socket_handle {
-public:
+ public:
   uring_stream(uring_reactor& home, int socket, stream& owner)
       : home_(home), socket_(socket), owner_(owner), receive_(*this), send_(*this) {}
 
@@ -53,7 +53,7 @@ public:
     owner_.stream_closed(); // may end the owner, never this: the reactor frees it
   }
 
-private:
+ private:
   struct receive_operation final : operation {
     explicit receive_operation(uring_stream& s) : owner(s) {}
     void complete(std::int32_t result, bool more) override { owner.received(result, more); }
@@ -79,7 +79,7 @@ private:
 };
 
 class uring_reactor final : public reactor {
-public:
+ public:
   uring_reactor(std::unique_ptr<uring> ring, buffer_pool& pool)
       : ring_(std::move(ring)), pool_(pool) {}
   ~uring_reactor() override {
@@ -146,7 +146,7 @@ public:
     target.accept_stopped();
   }
 
-private:
+ private:
   // Puts returned buffers at the kernel's disposal again and feeds who starved for want of them.
   void refill() {
     bool any = false;
@@ -187,10 +187,10 @@ private:
     return any;
   }
 
-public:
+ public:
   std::unique_ptr<uring> ring_;
 
-private:
+ private:
   buffer_pool& pool_;
   std::vector<buffer_ref> held_;       // by place in the kernel's buffer ring
   std::vector<std::uint16_t> empty_;   // places without a buffer
