@@ -90,21 +90,14 @@ class epoll_stream final : public socket_handle, public source {
 };
 
 struct epoll_listener final : source {
-  epoll_listener(int descriptor, acceptor& receiver) : socket(descriptor), target(receiver) {}
-  void happened(std::uint32_t) override {
-    // Edge-triggered: until there are no more, but a flood must not keep the others waiting.
-    for (int i = 0; i < 64 && !stopped; ++i) {
-      const int connection = ::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC);
-      if (connection < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
-        return;
-      target.accepted(connection < 0 ? -errno : connection);
-      if (connection < 0)
-        return;
-    }
-  }
+  epoll_listener(epoll_reactor& owner, int descriptor, acceptor& receiver)
+      : home(owner), socket(descriptor), target(receiver) {}
+  void happened(std::uint32_t) override;
+  epoll_reactor& home;
   int socket;
   acceptor& target;
   bool stopped = false;
+  bool failed = false;
 };
 
 class epoll_reactor final : public reactor, public source {
@@ -135,7 +128,7 @@ class epoll_reactor final : public reactor, public source {
 
   void listen(int socket, acceptor& owner) override {
     ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK);
-    auto& entry = *listeners_.emplace_back(std::make_unique<epoll_listener>(socket, owner));
+    auto& entry = *listeners_.emplace_back(std::make_unique<epoll_listener>(*this, socket, owner));
     watch(socket, entry, EPOLLIN); // level-triggered: what a burst left over comes again
   }
   void stop_listening(int socket) override {
@@ -196,6 +189,11 @@ class epoll_reactor final : public reactor, public source {
   // -- for its parts ---------------------------------------------------------------------------
   buffer_ref take() noexcept { return pool_.take(); }
   void starve(epoll_stream& hungry) { starved_.push_back(&hungry); }
+  void suspend(epoll_listener& failing) {
+    failing.failed = true;
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, failing.socket, nullptr);
+    stopped_ = true;
+  }
   void activate(epoll_stream& ready) {
     if (!ready.listed) {
       ready.listed = true;
@@ -236,10 +234,10 @@ class epoll_reactor final : public reactor, public source {
     auto entries = std::move(listeners_);
     listeners_.clear();
     for (auto& entry : entries)
-      if (!entry->stopped)
-        listeners_.push_back(std::move(entry));
-      else
+      if (entry->stopped)
         entry->target.accept_stopped();
+      else if (!entry->failed)
+        listeners_.push_back(std::move(entry));
   }
 
   buffer_pool& pool_;
@@ -254,6 +252,19 @@ class epoll_reactor final : public reactor, public source {
   std::vector<std::unique_ptr<epoll_listener>> listeners_;
   std::unordered_map<epoll_stream*, std::unique_ptr<epoll_stream>> streams_;
 };
+
+void epoll_listener::happened(std::uint32_t) {
+  // A flood must not keep the others waiting; level-triggered, what is left comes again.
+  for (int i = 0; i < 64 && !stopped && !failed; ++i) {
+    const int connection = ::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC);
+    if (connection < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+      return;
+    const int outcome = connection < 0 ? -errno : connection;
+    if (outcome < 0)
+      home.suspend(*this);
+    target.accepted(outcome);
+  }
+}
 
 void epoll_stream::schedule() {
   if (due())

@@ -22,17 +22,12 @@
 #include "runtime/blocking_thread.hpp"
 #include "runtime/buffer_pool.hpp"
 #include "runtime/clock.hpp"
+#include "runtime/placement.hpp"
 #include "runtime/reactor.hpp"
 #include "runtime/result.hpp"
 #include "runtime/uring.hpp"
 
 namespace lance::runtime {
-
-/// What a lane does when it has nothing to do.
-enum class idle_policy : std::uint8_t {
-  park, ///< look around for a few microseconds, then block in the kernel
-  spin, ///< never block; only for a core that nothing else wants
-};
 
 struct lane_options {
   std::size_t number = 0;

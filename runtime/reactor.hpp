@@ -17,7 +17,8 @@ class uring;
 /// Receives connections of one listener. Owned by the listener's owner.
 class acceptor {
  public:
-  /// A new non-blocking connected socket (the callee's to close), or a negative errno.
+  /// A new connected socket (the callee's to close), or a negative errno: then nothing more comes
+  /// until listen() is called again, so that a lack of descriptors does not spin.
   virtual void accepted(std::int32_t socket_or_error) = 0;
   /// The listener is stopped: nothing more will come and this may be destroyed.
   virtual void accept_stopped() {}

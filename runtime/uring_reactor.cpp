@@ -140,10 +140,11 @@ class uring_reactor final : public reactor {
   [[nodiscard]] bool carries_buffer() const noexcept { return ring_->last_buffer() >= 0; }
   void starve(uring_stream& hungry) { starved_.push_back(&hungry); }
   void kill(uring_stream& dying) { dying_.push_back(&dying); }
-  void forget(listener& gone) {
+  void forget(listener& gone, bool stopped) {
     auto& target = gone.target;
     std::erase_if(listeners_, [&](const auto& entry) { return entry.get() == &gone; });
-    target.accept_stopped();
+    if (stopped)
+      target.accept_stopped();
   }
 
  private:
@@ -206,16 +207,20 @@ void listener::complete(std::int32_t result, bool more) {
     if (result >= 0)
       ::close(result);
     if (!more)
-      home.forget(*this);
+      home.forget(*this, true);
     return;
   }
-  target.accepted(result);
+  const bool passing = result == -ECONNABORTED || result == -EINTR || result == -EAGAIN;
+  if (result >= 0 || !passing)
+    target.accepted(result);
   if (more)
     return;
   if (stopping) // decided within accepted()
-    home.forget(*this);
-  else
+    home.forget(*this, true);
+  else if (result >= 0 || passing)
     home.ring_->accept(*this, socket);
+  else
+    home.forget(*this, false);
 }
 
 void uring_stream::arm() {
