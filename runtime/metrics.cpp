@@ -1,0 +1,316 @@
+#include "runtime/metrics.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "runtime/check.hpp"
+
+namespace lance::runtime {
+
+namespace {
+
+template <class Which>
+constexpr metric_row row(Which which, std::string_view name, std::string_view help,
+                         std::string_view label = {}, std::string_view label_value = {}) {
+  return {static_cast<std::uint8_t>(which), name, label, label_value, help};
+}
+
+constexpr metric_row ratio(gauge which, std::string_view name, std::string_view help) {
+  auto made = row(which, name, help);
+  made.largest = true;
+  return made;
+}
+
+constexpr metric_row failure(counter which, std::string_view type) {
+  return row(which, "lance_errors_total", "Requests or operations that failed, by kind.", "type",
+             type);
+}
+
+constexpr metric_row stage(histogram which, std::string_view name) {
+  return row(which, "lance_stage_seconds", "Time a batch spends in one stage of its way.", "stage",
+             name);
+}
+
+constexpr metric_table table{
+    {
+        row(counter::records_ingested, "lance_records_ingested_total",
+            "Records accepted from producers, as their frames count them."),
+        row(counter::bytes_ingested, "lance_bytes_ingested_total",
+            "Payload bytes accepted from producers."),
+        row(counter::batches_written, "lance_batches_written_total",
+            "Batches written to segments."),
+        row(counter::bytes_written, "lance_bytes_written_total",
+            "Bytes written to segments, headers and padding included."),
+        row(counter::io_ops_submitted, "lance_io_ops_submitted_total",
+            "File operations handed to the kernel."),
+        row(counter::io_ops_completed, "lance_io_ops_completed_total",
+            "File operations the kernel has finished."),
+        row(counter::connections, "lance_connections_total", "Client connections accepted."),
+        row(counter::crc_failures, "lance_crc_failures_total",
+            "Checksums that did not hold, on the wire or on disk."),
+        row(counter::backpressure_events, "lance_backpressure_events_total",
+            "Times a connection was made to wait or a batch was turned away."),
+        row(counter::pool_exhausted, "lance_pool_exhausted_total",
+            "Times a buffer was wanted and none was free."),
+        row(counter::numa_misaligned, "lance_numa_misaligned_total",
+            "Lanes or pools that could not be placed on their memory node."),
+        row(counter::reads, "lance_reads_total", "Fetch requests answered."),
+        row(counter::read_bytes, "lance_read_bytes_total", "Payload bytes sent to consumers."),
+        row(counter::consumer_throttled, "lance_consumer_throttled_total",
+            "Fetch requests delayed or shortened by a limit."),
+        row(counter::zero_copy_sends, "lance_zero_copy_sends_total",
+            "Replies sent without a copy in user space."),
+        row(counter::log_recoveries, "lance_log_recoveries_total",
+            "Logs whose end had to be found anew at start."),
+        row(counter::quarantined_bytes, "lance_quarantined_bytes_total",
+            "Bytes set aside by recovery."),
+        failure(counter::errors_protocol, "protocol"),
+        failure(counter::errors_io, "io"),
+        failure(counter::errors_timeout, "timeout"),
+        failure(counter::errors_checksum, "checksum"),
+        failure(counter::errors_replication, "replication"),
+        failure(counter::errors_backpressure, "backpressure"),
+        failure(counter::errors_auth, "auth"),
+        failure(counter::errors_internal, "internal"),
+    },
+    {
+        row(gauge::connections_active, "lance_connections_active", "Client connections open now."),
+        row(gauge::pending_io, "lance_pending_io_count", "File operations under way."),
+        row(gauge::fenced_logs, "lance_fenced_logs",
+            "Logs that take no more writes because a write or flush failed."),
+        ratio(gauge::queue_saturation, "lance_queue_saturation_ratio",
+              "How full the fullest queue between stages is, 0 to 1."),
+        ratio(gauge::memory_saturation, "lance_memory_saturation_ratio",
+              "Share of the buffer memory that is lent, 0 to 1."),
+        ratio(gauge::buffer_pool_saturation, "lance_buffer_pool_saturation_ratio",
+              "How empty the emptiest buffer pool is, 0 to 1."),
+        ratio(gauge::connection_saturation, "lance_connection_saturation_ratio",
+              "Open connections as a share of the allowed ones, 0 to 1."),
+    },
+    {
+        row(histogram::ingest_latency, "lance_ingest_latency_seconds",
+            "From a whole ingest frame to its acknowledgement handed to the socket."),
+        row(histogram::fetch_latency, "lance_fetch_latency_seconds",
+            "From a whole fetch frame to its reply handed to the socket."),
+        row(histogram::io_write_latency, "lance_io_write_latency_seconds",
+            "Duration of one write to a segment."),
+        row(histogram::io_flush_latency, "lance_io_flush_latency_seconds",
+            "Duration of one flush of a segment."),
+        row(histogram::ack_latency, "lance_ack_latency_seconds",
+            "From a batch being safe to its acknowledgement handed to the socket."),
+        stage(histogram::stage_parse, "parse"),
+        stage(histogram::stage_queue, "queue"),
+        stage(histogram::stage_write, "write"),
+        stage(histogram::stage_flush, "flush"),
+        stage(histogram::stage_ack, "ack"),
+    },
+    {
+        row(info::build_version, "lance_build_info", "The version that runs; always 1.", "version"),
+        row(info::io_backend, "lance_io_backend", "How files are written; always 1.", "backend"),
+    }};
+
+// -- buckets ---------------------------------------------------------------------------------
+
+constexpr std::array<std::uint64_t, decades + 1> decade_ns{
+    1'000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000};
+
+// The decade of a duration from 1 us to 10 s, or `decades` beyond.
+std::size_t decade_of(std::uint64_t ns) noexcept {
+  // log10(2) as 1233/4096 gives the decade from the bit width, one too high at most.
+  const auto guess = (static_cast<std::size_t>(std::bit_width(ns)) * 1233) >> 12;
+  const auto decade = guess > decades + 3 ? decades : guess - 3;
+  return decade > 0 && ns < decade_ns[decade] ? decade - 1 : decade;
+}
+
+// The bounds that are exported: 1, 2 and 5 of each decade.
+bool exported(std::size_t bucket) noexcept {
+  if (bucket == 0)
+    return true;
+  const auto step = (bucket - 1) % steps_per_decade + 1;
+  return step == 4 || step == 16 || step == steps_per_decade;
+}
+
+using family_list = std::vector<prometheus::MetricFamily>;
+
+// The family of a row: the last one when the name goes on, else a new one.
+prometheus::MetricFamily& family_of(family_list& families, const metric_row& row,
+                                    prometheus::MetricType type) {
+  if (families.empty() || families.back().name != row.name)
+    families.push_back({std::string{row.name}, std::string{row.help}, type, {}});
+  return families.back();
+}
+
+prometheus::ClientMetric labelled(const metric_row& row, std::string_view value) {
+  prometheus::ClientMetric metric;
+  if (!row.label.empty())
+    metric.label.push_back({std::string{row.label}, std::string{value}});
+  return metric;
+}
+
+prometheus::ClientMetric::Histogram to_prometheus(const histogram_snapshot& snapshot) {
+  prometheus::ClientMetric::Histogram out;
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i + 1 < buckets; ++i) {
+    below += snapshot.counts[i];
+    if (exported(i))
+      out.bucket.push_back({below, static_cast<double>(bucket_bound_ns(i)) / 1e9});
+  }
+  out.sample_count = below + snapshot.counts[buckets - 1];
+  out.bucket.push_back({out.sample_count, std::numeric_limits<double>::infinity()});
+  out.sample_sum = static_cast<double>(snapshot.sum_ns) / 1e9;
+  return out;
+}
+
+} // namespace
+
+const metric_table& metric_names() noexcept {
+  return table;
+}
+
+std::size_t bucket_of(std::uint64_t ns) noexcept {
+  if (ns <= decade_ns.front())
+    return 0;
+  if (ns > decade_ns.back())
+    return buckets - 1;
+  // Bounds belong to the bucket below them, so all is reckoned for the nanosecond before.
+  const auto decade = decade_of(ns - 1);
+  const auto step_ns = decade_ns[decade] / 4;
+  return 1 + decade * steps_per_decade + (ns - 1 - decade_ns[decade]) / step_ns;
+}
+
+std::uint64_t bucket_bound_ns(std::size_t bucket) noexcept {
+  LANCE_CHECK(bucket < buckets, bucket);
+  if (bucket == 0)
+    return decade_ns.front();
+  if (bucket == buckets - 1)
+    return std::numeric_limits<std::uint64_t>::max();
+  const auto decade = (bucket - 1) / steps_per_decade;
+  const auto step = (bucket - 1) % steps_per_decade + 1;
+  return decade_ns[decade] + step * (decade_ns[decade] / 4);
+}
+
+std::uint64_t histogram_snapshot::count() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto n : counts)
+    sum += n;
+  return sum;
+}
+
+std::uint64_t histogram_snapshot::mean_ns() const noexcept {
+  const auto n = count();
+  return n == 0 ? 0 : sum_ns / n;
+}
+
+std::uint64_t histogram_snapshot::percentile_ns(double fraction) const noexcept {
+  const auto n = count();
+  if (n == 0)
+    return 0;
+  const auto wanted = std::clamp(fraction, 0.0, 1.0) * static_cast<double>(n);
+  double below = 0;
+  for (std::size_t i = 0; i + 1 < buckets; ++i) {
+    const auto here = static_cast<double>(counts[i]);
+    if (here > 0 && below + here >= wanted) {
+      const auto low = i == 0 ? 0.0 : static_cast<double>(bucket_bound_ns(i - 1));
+      const auto high = static_cast<double>(bucket_bound_ns(i));
+      return static_cast<std::uint64_t>(low + (high - low) * ((wanted - below) / here));
+    }
+    below += here;
+  }
+  return decade_ns.back();
+}
+
+histogram_snapshot& histogram_snapshot::operator+=(const histogram_snapshot& other) noexcept {
+  for (std::size_t i = 0; i < buckets; ++i)
+    counts[i] += other.counts[i];
+  sum_ns += other.sum_ns;
+  return *this;
+}
+
+histogram_snapshot histogram_snapshot::since(const histogram_snapshot& earlier) const noexcept {
+  histogram_snapshot left;
+  for (std::size_t i = 0; i < buckets; ++i)
+    left.counts[i] = counts[i] - earlier.counts[i];
+  left.sum_ns = sum_ns - earlier.sum_ns;
+  return left;
+}
+
+histogram_snapshot metric_set::read(histogram which) const noexcept {
+  const auto& cells = histograms_[static_cast<std::size_t>(which)];
+  histogram_snapshot copy;
+  for (std::size_t i = 0; i < buckets; ++i)
+    copy.counts[i] = cells.counts[i].load(std::memory_order_relaxed);
+  copy.sum_ns = cells.sum_ns.load(std::memory_order_relaxed);
+  return copy;
+}
+
+metric_set& metrics_registry::make_set() {
+  const std::lock_guard lock{mutex_};
+  sets_.push_back(std::make_unique<metric_set>());
+  return *sets_.back();
+}
+
+void metrics_registry::set_info(info which, std::string text) {
+  const std::lock_guard lock{mutex_};
+  infos_[static_cast<std::size_t>(which)] = std::move(text);
+}
+
+std::uint64_t metrics_registry::total(counter which) const {
+  const std::lock_guard lock{mutex_};
+  std::uint64_t sum = 0;
+  for (const auto& set : sets_)
+    sum += set->read(which);
+  return sum;
+}
+
+double metrics_registry::value(gauge which) const {
+  const std::lock_guard lock{mutex_};
+  const bool largest = table.gauge_rows[static_cast<std::size_t>(which)].largest;
+  double answer = 0;
+  for (const auto& set : sets_)
+    answer = largest ? std::max(answer, set->read(which)) : answer + set->read(which);
+  return answer;
+}
+
+histogram_snapshot metrics_registry::snapshot(histogram which) const {
+  const std::lock_guard lock{mutex_};
+  histogram_snapshot sum;
+  for (const auto& set : sets_)
+    sum += set->read(which);
+  return sum;
+}
+
+std::string metrics_registry::text() const {
+  using prometheus::MetricType;
+  family_list families;
+  for (const auto& row : table.counter_rows) {
+    auto metric = labelled(row, row.label_value);
+    metric.counter.value = static_cast<double>(total(static_cast<counter>(row.which)));
+    family_of(families, row, MetricType::Counter).metric.push_back(std::move(metric));
+  }
+  for (const auto& row : table.gauge_rows) {
+    auto metric = labelled(row, row.label_value);
+    metric.gauge.value = value(static_cast<gauge>(row.which));
+    family_of(families, row, MetricType::Gauge).metric.push_back(std::move(metric));
+  }
+  for (const auto& row : table.histogram_rows) {
+    auto metric = labelled(row, row.label_value);
+    metric.histogram = to_prometheus(snapshot(static_cast<histogram>(row.which)));
+    family_of(families, row, MetricType::Histogram).metric.push_back(std::move(metric));
+  }
+  for (const auto& row : table.info_rows) {
+    const std::lock_guard lock{mutex_};
+    const auto& said = infos_[row.which];
+    if (said.empty())
+      continue;
+    auto metric = labelled(row, said);
+    metric.gauge.value = 1;
+    family_of(families, row, MetricType::Gauge).metric.push_back(std::move(metric));
+  }
+  return prometheus::TextSerializer{}.Serialize(families);
+}
+
+} // namespace lance::runtime
