@@ -1,0 +1,97 @@
+// Reads of a log: payload bytes from an offset on, gathered around the batch headers, from the tail
+// cache where it has them and else from the segment files through pooled buffers. Never past what
+// is durable, nor past the limit the caller gives (the committed end).
+//
+// One per shard, on the poller's thread. At most options::read_depth operations use the disk at one
+// time; further ones wait their turn in the order they came.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "runtime/buffer_pool.hpp"
+#include "storage/log.hpp"
+
+namespace lance::storage {
+
+enum class read_shape : std::uint8_t {
+  bytes,   ///< payload bytes [start, start + n), beginning and ending anywhere
+  batches, ///< payloads of whole batches, the first one the one that holds `start`
+  image,   ///< whole batches with their headers, control batches included: for replication
+};
+
+struct read_outcome {
+  byte_offset start;        ///< of the first byte returned: higher than asked below the log's start
+  byte_offset next;         ///< where to go on
+  batch_number next_number; ///< where to go on, by batch (shapes `batches` and `image`)
+  std::uint32_t bytes = 0;  ///< written into `into`
+  bool from_memory = false; ///< the tail cache had all of it
+};
+
+/// One read. The owner fills in the request, keeps operation, `into` and the log alive until
+/// finished(), and may start it again from within.
+class read_operation {
+ public:
+  read_shape shape = read_shape::bytes;
+  byte_offset start;
+  /// Shape image: starts at this batch, and `start` is ignored.
+  std::optional<batch_number> start_number;
+  byte_offset limit{~std::uint64_t{0}};         ///< not past this offset (the committed end)
+  batch_number limit_number{~std::uint64_t{0}}; ///< nor this batch
+  /// The room; its size is the most that is returned. Shapes `batches` and `image` need room for
+  /// the first batch, else too_large.
+  byte_span into;
+  /// Filled with the batches touched, in order; its memory is kept. Entries are whole batches, of
+  /// which the first and last may be returned in part only (shape bytes).
+  std::vector<located_batch> batches;
+
+  /// `bytes` == 0 with next == start: nothing there (yet). A start beyond the durable end or the
+  /// limit: offset_out_of_range. Further errors: corrupt (a batch read from disk does not verify;
+  /// nothing of it is returned), io_failed, too_large, bad_format.
+  virtual void finished(result<read_outcome> outcome) = 0;
+
+ protected:
+  read_operation();
+  ~read_operation();
+
+ private:
+  friend class reader;
+  struct progress;
+  std::unique_ptr<progress> progress_;
+  read_operation* next_waiting_ = nullptr;
+};
+
+class reader {
+ public:
+  /// Buffers of `pool` (the poller's own thread takes from it) hold what comes from disk, one per
+  /// read under way.
+  reader(runtime::buffer_pool& pool, const options& chosen);
+  ~reader();
+  reader(const reader&) = delete;
+  reader& operator=(const reader&) = delete;
+
+  /// Starts a read; it may finish before this returns (always, when the tail cache has it all).
+  ///
+  /// Batches that are read whole from disk have their payload checksum verified. A part of a batch
+  /// is verified by reading the rest of it too while that is at most one buffer more; parts of
+  /// larger batches are returned as they are.
+  void start(read_operation& operation, log& from);
+  [[nodiscard]] std::uint32_t under_way() const noexcept { return under_way_; }
+  [[nodiscard]] std::uint64_t disk_bytes() const noexcept { return disk_bytes_; }
+
+ private:
+  friend class read_operation;
+  void run(read_operation& operation);
+  void finish(read_operation& operation, result<read_outcome> outcome);
+
+  runtime::buffer_pool& pool_;
+  std::uint32_t depth_;
+  std::uint32_t under_way_ = 0;
+  std::uint64_t disk_bytes_ = 0;
+  read_operation* first_waiting_ = nullptr;
+  read_operation* last_waiting_ = nullptr;
+};
+
+} // namespace lance::storage
