@@ -87,6 +87,7 @@ class appender {
   append_start at_;
   options options_;
   runtime::buffer_pool& pool_;
+  stamp_identity identity_;
   wire::sort_key_source keys_;
   term term_;
   append_grant grant_;

@@ -175,7 +175,9 @@ class log {
   // -- for storage::reader ---------------------------------------------------------------------
   /// The segment that holds the batch, open, or an error as above.
   [[nodiscard]] result<std::shared_ptr<segment>> segment_of(batch_number number);
-  [[nodiscard]] const tail_line& tail() const noexcept;
+  /// Bytes of the segment's file from `position` on that are in memory: not written yet, or in the
+  /// tail cache. Empty when not. Holds until the next call that is not const.
+  [[nodiscard]] byte_view in_memory(segment_id segment, std::uint64_t position) const noexcept;
 
  private:
   struct core;

@@ -7,6 +7,9 @@ std::string_view validate(const options& chosen) noexcept {
     return "segment_bytes must lie between 32 MiB (the largest batch must fit) and 4 GiB - 4 KiB";
   if (chosen.segment_bytes % block_bytes != 0)
     return "segment_bytes must be a multiple of 4096";
+  if (chosen.allocate_bytes < 2 * (max_payload_bytes + block_bytes) ||
+      chosen.allocate_bytes % block_bytes != 0)
+    return "allocate_bytes must be a multiple of 4096 and at least 32 MiB + 8 KiB";
   if (chosen.preallocate_bytes % block_bytes != 0 || chosen.preallocate_bytes > 1 * GiB)
     return "preallocate_bytes must be a multiple of 4096 and at most 1 GiB";
   if (chosen.group_bytes < block_bytes || chosen.group_bytes > 256 * MiB)

@@ -31,6 +31,10 @@ struct options {
   /// Bytes per segment file, allocated ahead. 128 MiB: 0.1 s of this disk's bandwidth to copy, 8
   /// files per GiB, at most that much to walk after a crash without an index.
   std::uint64_t segment_bytes = 128 * MiB;
+  /// Bytes allocated to the active segment at a time. Appends never outrun it, so that a full disk
+  /// is known before a batch is taken. At least two of the largest batches: one may be on its way
+  /// while the next step is being allocated.
+  std::uint64_t allocate_bytes = 36 * MiB;
   /// Bytes zero-written ahead of the end while the log's device is idle: a flush into written
   /// blocks takes 220 us here, into merely allocated ones 370 (0 = none).
   std::uint64_t preallocate_bytes = 4 * MiB;

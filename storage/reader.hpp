@@ -54,7 +54,7 @@ class read_operation {
 
  protected:
   read_operation();
-  ~read_operation();
+  virtual ~read_operation();
 
  private:
   friend class reader;

@@ -66,7 +66,7 @@ struct sealed_run {
 
 enum class log_state : std::uint8_t {
   open,     ///< appends are taken
-  no_space, ///< no further segment could be allocated: appends beyond what was granted are refused
+  no_space, ///< no further space could be allocated: appends beyond what was granted are refused
   stalled,  ///< the disk had no room for what was granted: appends are refused at once, what is
             ///< pending waits and is tried again
   fenced,   ///< a write or flush failed: read-only until the process starts anew
@@ -74,14 +74,13 @@ enum class log_state : std::uint8_t {
   closed,   ///< finished by close(): nothing is taken any more
 };
 
-/// How far ingestion may go. Sent by the poller whenever it changes; the newest counts.
+/// How far ingestion may go. Sent by the poller whenever it changes; the newest counts. Segments
+/// are counted from the opening of the log: the one that was active then (or none) is number 0.
 struct append_grant {
   log_state state = log_state::open;
-  /// Bytes allocated to the segment that was active when the log was opened. Segments begun since
-  /// have options::segment_bytes.
-  std::uint64_t opened_segment_limit = 0;
-  /// How many segments may have been begun since the log was opened.
-  std::uint64_t segments_ready = 0;
+  std::uint64_t segment = 0;    ///< the segment the poller has as active
+  std::uint64_t limit = 0;      ///< bytes of it that are allocated: batches may end there, not past
+  std::uint64_t next_limit = 0; ///< bytes allocated for the segment after it; 0: not ready yet
 
   friend bool operator==(const append_grant&, const append_grant&) = default;
 };

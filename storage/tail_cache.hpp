@@ -27,8 +27,6 @@ class tail_line {
   /// The longest run of bytes of the segment's file known from `position` on; empty when none. The
   /// view holds until the next add() or drop on this cache.
   [[nodiscard]] byte_view find(segment_id segment, std::uint64_t position) const noexcept;
-  /// Where find() would next have something at or after `position`; ~0 when nowhere.
-  [[nodiscard]] std::uint64_t next_known(segment_id segment, std::uint64_t position) const noexcept;
   void clear();
 
  private:
