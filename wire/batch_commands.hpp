@@ -24,7 +24,7 @@ enum class lookup_kind : std::uint8_t {
 };
 
 struct offset_lookup_request {
-  log_id log;
+  log_id log{};
   lookup_kind kind = lookup_kind::earliest;
   std::uint64_t value = 0; ///< 0 where the kind needs none
   friend bool operator==(const offset_lookup_request&, const offset_lookup_request&) = default;
@@ -32,8 +32,8 @@ struct offset_lookup_request {
 
 /// Where the batch that was looked for begins; at the end of the log, where the next one will.
 struct offset_lookup_reply {
-  byte_offset offset;
-  record_number first_record;
+  byte_offset offset{};
+  record_number first_record{};
   std::uint64_t time_ns = 0; ///< when the batch was appended; 0 when there is none
   friend bool operator==(const offset_lookup_reply&, const offset_lookup_reply&) = default;
 };
@@ -46,8 +46,8 @@ struct offset_lookup_reply {
 // --- FetchBatches ------------------------------------------------------------------------------
 
 struct fetch_batches_request {
-  log_id log;
-  byte_offset start; ///< inside a batch: that whole batch is returned
+  log_id log{};
+  byte_offset start{}; ///< inside a batch: that whole batch is returned
   std::uint32_t max_bytes = 0;
   std::uint32_t max_wait_ms = 0; ///< how long the reply may be held for min_bytes
   std::uint32_t min_bytes = 0;
@@ -60,9 +60,9 @@ inline constexpr std::uint32_t fetch_wait_ms_max = 20'000;
 
 /// What precedes the batches. Without batches next is the request's start.
 struct batches_head {
-  byte_offset next;
-  record_number start_record; ///< of the first batch here
-  byte_offset end;            ///< of what readers may see of the log
+  byte_offset next{};
+  record_number start_record{}; ///< of the first batch here
+  byte_offset end{};            ///< of what readers may see of the log
   std::uint32_t batch_count = 0;
   friend bool operator==(const batches_head&, const batches_head&) = default;
 };
@@ -70,8 +70,8 @@ inline constexpr std::size_t batches_head_bytes = 32;
 
 /// What precedes one batch's payload.
 struct batch_entry {
-  byte_offset offset;
-  record_number first_record;
+  byte_offset offset{};
+  record_number first_record{};
   std::uint64_t time_ns = 0;
   std::uint32_t record_count = 0;
   std::uint32_t payload_length = 0;
@@ -91,8 +91,8 @@ inline constexpr std::uint32_t batches_reply_bytes_max =
 [[nodiscard]] result<fetch_batches_request> decode_fetch_batches(byte_view payload) noexcept;
 
 struct fetched_batch {
-  batch_entry entry;
-  byte_view payload;
+  batch_entry entry{};
+  byte_view payload{};
 };
 
 /// A reply whose entries have all been checked to be there. Copies are cheap; the payload it was

@@ -79,38 +79,38 @@ struct retention {
 // --- requests ----------------------------------------------------------------------------------
 
 struct set_retention_request {
-  topic_id topic;
-  retention limits;
+  topic_id topic{};
+  retention limits{};
   friend bool operator==(const set_retention_request&, const set_retention_request&) = default;
 };
 struct create_with_retention_request {
-  std::string_view name;
-  retention limits;
+  std::string_view name{};
+  retention limits{};
   friend bool operator==(const create_with_retention_request&,
                          const create_with_retention_request&) = default;
 };
 struct fetch_request {
-  log_id log;
-  byte_offset start; ///< fetch_end_query asks for the end offset
+  log_id log{};
+  byte_offset start{}; ///< fetch_end_query asks for the end offset
   std::uint32_t max_bytes = 0;
   friend bool operator==(const fetch_request&, const fetch_request&) = default;
 };
 struct subscribe_request {
-  log_id log;
-  byte_offset start; ///< 0: where the consumer committed; 2^64-1: the end
+  log_id log{};
+  byte_offset start{}; ///< 0: where the consumer committed; 2^64-1: the end
   std::uint32_t max_batch_bytes = 0;
   std::uint64_t consumer_id = 0;
   friend bool operator==(const subscribe_request&, const subscribe_request&) = default;
 };
 struct unsubscribe_request {
-  log_id log;
+  log_id log{};
   std::uint64_t consumer_id = 0;
   friend bool operator==(const unsubscribe_request&, const unsubscribe_request&) = default;
 };
 struct commit_offset_request {
-  log_id log;
+  log_id log{};
   std::uint64_t consumer_id = 0;
-  byte_offset offset;
+  byte_offset offset{};
   friend bool operator==(const commit_offset_request&, const commit_offset_request&) = default;
 };
 
@@ -147,7 +147,7 @@ inline constexpr std::size_t token_bytes_max = 8 * KiB;
 
 struct authenticate_reply {
   bool accepted = false;
-  std::string_view message;
+  std::string_view message{};
   friend bool operator==(const authenticate_reply&, const authenticate_reply&) = default;
 };
 namespace authenticate_text {
@@ -159,7 +159,7 @@ inline constexpr std::string_view not_utf8 = "Invalid token encoding";
 
 /// What precedes the data of a fetch response.
 struct fetch_head {
-  byte_offset next;
+  byte_offset next{};
   std::uint32_t bytes_returned = 0;
   std::uint32_t record_count = 0; ///< 1 with data, else 0: an indicator, not a count
   friend bool operator==(const fetch_head&, const fetch_head&) = default;
@@ -170,17 +170,17 @@ inline constexpr std::uint32_t fetch_data_bytes_max = reply_payload_bytes_max - 
 static_assert(fetch_data_bytes_max == 16'777'156);
 
 struct fetch_reply {
-  fetch_head head;
-  byte_view data; ///< head.bytes_returned of them
+  fetch_head head{};
+  byte_view data{}; ///< head.bytes_returned of them
 };
 struct subscribe_ack {
   std::uint64_t consumer_id = 0;
-  byte_offset start;
+  byte_offset start{};
   friend bool operator==(const subscribe_ack&, const subscribe_ack&) = default;
 };
 struct commit_ack {
   std::uint64_t consumer_id = 0;
-  byte_offset committed;
+  byte_offset committed{};
   friend bool operator==(const commit_ack&, const commit_ack&) = default;
 };
 

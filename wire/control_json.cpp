@@ -223,6 +223,11 @@ bool read_topic(const json& object, topic_info& to) {
   members from{object};
   read_topic_identity(from, to);
   read_policy(from, to.policy);
+  auto& policy = to.policy;
+  if (policy.max_age_secs || policy.max_bytes) { // a retention has two numbers, 0 is no limit
+    policy.max_age_secs = policy.max_age_secs.value_or(0);
+    policy.max_bytes = policy.max_bytes.value_or(0);
+  }
   return from.good();
 }
 

@@ -33,22 +33,22 @@ inline constexpr std::uint32_t topic_replicas_max = 9;
 
 /// Every member is absent, and its key omitted, when it was not set.
 struct topic_policy {
-  std::optional<std::uint32_t> partitions; ///< 1 to topic_partitions_max
-  std::optional<std::uint32_t> replicas;   ///< 1 to topic_replicas_max
-  std::optional<ack_mode> mode;
-  std::optional<wire::durability> durability;
-  std::optional<std::uint64_t> max_age_secs; ///< 0: no limit
-  std::optional<std::uint64_t> max_bytes;    ///< 0: no limit
+  std::optional<std::uint32_t> partitions{}; ///< 1 to topic_partitions_max
+  std::optional<std::uint32_t> replicas{};   ///< 1 to topic_replicas_max
+  std::optional<ack_mode> mode{};
+  std::optional<wire::durability> durability{};
+  std::optional<std::uint64_t> max_age_secs{}; ///< 0: no limit
+  std::optional<std::uint64_t> max_bytes{};    ///< 0: no limit
 
   friend bool operator==(const topic_policy&, const topic_policy&) = default;
 };
 
 struct topic_info {
-  topic_id id;
-  std::string name;
+  topic_id id{};
+  std::string name{};
   std::uint64_t created_at = 0; ///< seconds since the Unix epoch
   std::uint64_t topic_epoch = 1;
-  topic_policy policy;
+  topic_policy policy{};
 
   friend bool operator==(const topic_info&, const topic_info&) = default;
 };
@@ -75,36 +75,36 @@ enum class topic_form : std::uint8_t {
 
 /// CreateTopicX (31) and SetTopic (33). SetTopic changes the members that are there.
 struct topic_change_request {
-  std::string name;
-  topic_policy policy;
+  std::string name{};
+  topic_policy policy{};
   friend bool operator==(const topic_change_request&, const topic_change_request&) = default;
 };
 
 /// DescribeTopic (32): by name when there is one, else by id.
 struct describe_topic_request {
-  std::string name;
-  topic_id id;
+  std::string name{};
+  topic_id id{};
   friend bool operator==(const describe_topic_request&, const describe_topic_request&) = default;
 };
 
 struct partition_info {
   std::uint32_t partition = 0;
-  log_id log;
-  byte_offset start;
-  byte_offset end;
-  byte_offset durable_end;
+  log_id log{};
+  byte_offset start{};
+  byte_offset end{};
+  byte_offset durable_end{};
   std::uint64_t records = 0; ///< from first_record on
-  record_number first_record;
+  record_number first_record{};
   std::uint64_t segments = 0;
   std::uint64_t bytes = 0; ///< of disk
-  std::string state;       ///< e.g. "open", "read_only", "quarantined"
+  std::string state{};     ///< e.g. "open", "read_only", "quarantined"
   friend bool operator==(const partition_info&, const partition_info&) = default;
 };
 
 /// In its JSON "partitions" is the array; the policy's number is its length.
 struct topic_description {
-  topic_info topic;
-  std::vector<partition_info> partitions;
+  topic_info topic{};
+  std::vector<partition_info> partitions{};
   friend bool operator==(const topic_description&, const topic_description&) = default;
 };
 
@@ -122,14 +122,14 @@ struct topic_description {
 enum class peer_state : std::uint8_t { disconnected, connecting, connected, failed };
 
 struct cluster_status {
-  node_id node;
+  node_id node{};
   bool is_leader = false;
-  std::optional<node_id> leader;
-  term current_term;
+  std::optional<node_id> leader{};
+  term current_term{};
   std::uint32_t node_count = 1;
   std::uint32_t healthy_nodes = 1;
   bool quorum_available = false;
-  std::map<std::uint16_t, peer_state> peer_states;
+  std::map<std::uint16_t, peer_state> peer_states{};
   bool standalone = false; ///< "mode":"standalone"; the key is absent in a cluster
   friend bool operator==(const cluster_status&, const cluster_status&) = default;
 };
@@ -144,16 +144,16 @@ inline constexpr std::size_t hello_name_bytes_max = 255;
 inline constexpr std::size_t hello_features_max = 64;
 
 struct hello_request {
-  std::string client; ///< name and version, for logs
-  std::vector<std::string> features;
+  std::string client{}; ///< name and version, for logs
+  std::vector<std::string> features{};
   friend bool operator==(const hello_request&, const hello_request&) = default;
 };
 
 struct hello_reply {
-  std::string server;
-  node_id node;
-  std::string version;
-  std::vector<std::string> features;
+  std::string server{};
+  node_id node{};
+  std::string version{};
+  std::vector<std::string> features{};
   std::uint64_t max_frame_bytes = 0; ///< payload of an ingest frame
   friend bool operator==(const hello_reply&, const hello_reply&) = default;
 };

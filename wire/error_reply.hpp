@@ -23,8 +23,8 @@ inline constexpr std::size_t error_text_bytes_max = 1024;
 /// An error reply as read. The views point into the text given.
 struct error_reply {
   errc code = errc::internal;
-  std::string_view sentence; ///< without the code, if the text had one
-  std::string_view leader;   ///< with not_leader, `<ip>:<port>` if it was told
+  std::string_view sentence{}; ///< without the code, if the text had one
+  std::string_view leader{};   ///< with not_leader, `<ip>:<port>` if it was told
 
   /// The same request may succeed later, on another connection or node.
   [[nodiscard]] bool retriable() const noexcept {

@@ -43,8 +43,8 @@ struct tlv_header {
 };
 
 struct tlv_record {
-  tlv_header header;
-  byte_view value;
+  tlv_header header{};
+  byte_view value{};
 };
 
 // --- writing -----------------------------------------------------------------------------------

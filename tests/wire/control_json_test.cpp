@@ -74,6 +74,7 @@ TEST_CASE("retention is read from either place, and null is none") {
   CHECK(nested->policy.max_bytes == 6);
   CHECK(decode_topic(as_bytes(R"({"max_age_secs":5,"max_bytes":6})")) == nested);
   CHECK(decode_topic(as_bytes(R"({"retention":null})"))->policy == topic_policy{});
+  CHECK(decode_topic(as_bytes(R"({"max_bytes":6})"))->policy.max_age_secs == 0);
 }
 
 TEST_CASE("missing members of a topic are tolerated, wrong ones are not") {
