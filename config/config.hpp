@@ -10,9 +10,8 @@
 
 namespace lance::config {
 
-// The values of these stand in the order of their words in keys.cpp.
-enum class ack_mode : std::uint8_t { l1, l2 };
-enum class durability_level : std::uint8_t { fsync, written, memory };
+// The values of these, and of ack_mode and durability (types.hpp), stand in the order of their
+// words in keys.cpp.
 enum class io_backend : std::uint8_t { automatic, uring, pwritev };
 enum class lane_idle : std::uint8_t { automatic, spin, park };
 enum class log_level : std::uint8_t { debug, info, warning, error, off };
@@ -50,11 +49,11 @@ struct io_section {
   std::uint64_t uring_sq_depth = 4096;
   std::uint64_t batch_size = 256 * KiB;
   bool o_direct = true;
-  std::uint64_t segment_bytes = 256 * MiB;
-  bool preallocate = true;
+  std::uint64_t segment_bytes = 128 * MiB;
+  std::uint64_t preallocate = 4 * MiB;
   std::uint64_t linger_us = 0;
-  std::uint64_t tail_cache_bytes = 4 * MiB;
-  std::uint64_t read_depth = 32;
+  std::uint64_t tail_cache_bytes = 0;
+  std::uint64_t read_depth = 8;
   std::uint64_t buffer_bytes = 0;
 };
 
@@ -78,7 +77,7 @@ struct replication_section {
 };
 
 struct durability_section {
-  durability_level level = durability_level::fsync;
+  lance::durability level = lance::durability::fsync;
 };
 
 struct retention_section {

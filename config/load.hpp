@@ -2,7 +2,6 @@
 // place and what to do about it. load.cpp is the only file that knows toml++.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,8 +19,8 @@ struct origin {
   unsigned line = 0; ///< of the file
   std::string name;  ///< the file's path, the variable's or the flag's name
 
-  /// "default", "file lance.toml:12", "environment LANCE_NODE_ID" or "flag --node-id".
-  [[nodiscard]] std::string text() const;
+  /// "default", "lance.toml:12", "LANCE_NODE_ID" or "--node-id".
+  [[nodiscard]] std::string place() const;
 };
 
 struct load_request {
@@ -29,10 +28,11 @@ struct load_request {
   /// All variables of the process, "NAME", "value"; those that do not begin with LANCE_ are
   /// skipped.
   std::vector<std::pair<std::string, std::string>> environment;
-  /// Key ("node.id") and text of each flag that was given; see flags() in keys.hpp.
+  /// Path of the key ("node.id") and text of each flag that was given; key::flag names them.
   std::vector<std::pair<std::string, std::string>> flags;
 };
 
+/// The answer: the values, and everything there is to say about them.
 struct loaded {
   config values;                    ///< complete in any case; to be used only when errors is empty
   std::vector<std::string> errors;  ///< sentences; each begins with its place

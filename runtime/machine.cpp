@@ -219,8 +219,12 @@ machine read_machine(const machine_question& question, const machine_sources& so
   read_cpus(answer, sources);
   read_cpu_quota(answer, sources.root);
   read_memory_limit(answer, sources.root);
-  if (!question.nic_pci_addr.empty())
-    answer.nic_node = node_above(sources.root + "/sys/bus/pci/devices/" + question.nic_pci_addr);
+  if (!question.nic_pci_addr.empty()) {
+    const auto card = sources.root + "/sys/bus/pci/devices/" + question.nic_pci_addr;
+    std::error_code ignored;
+    answer.nic_found = fs::exists(card, ignored);
+    answer.nic_node = node_above(card);
+  }
   if (!question.data_dir.empty())
     answer.nvme_node = disk_node(sources.root, question.data_dir);
   return answer;

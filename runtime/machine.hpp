@@ -19,8 +19,9 @@ struct machine {
   double cpu_quota = 0;                 ///< CPUs' worth of time granted by the cgroup; 0: no limit
   std::uint64_t memory_limit_bytes = 0; ///< the cgroup's limit or the machine's memory, the smaller
   int node_count = 1;
-  int nic_node = -1;  ///< memory node of the named network card; -1: unknown
-  int nvme_node = -1; ///< memory node of the disk under the data directory; -1: unknown
+  bool nic_found = false; ///< the named network card is there
+  int nic_node = -1;      ///< memory node of the named network card; -1: unknown
+  int nvme_node = -1;     ///< memory node of the disk under the data directory; -1: unknown
 };
 
 struct machine_question {
