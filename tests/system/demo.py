@@ -55,8 +55,8 @@ def find(told, *names):
 
 def where_it_ran(broker):
     """The broker's own words about backend and lanes, from its start-up lines."""
-    words = re.findall(r"\b(backend|lanes|network_lanes|durability|o_direct)[=:]\s*(\"[^\"]*\"|\S+)",
-                       broker.log())
+    keys = "backend|lanes|durability|o_direct"
+    words = re.findall(rf'\b({keys})[=:]\s*("[^"]*"|\S+)', broker.log())
     return ", ".join(dict.fromkeys(f"{key} {value.strip(chr(34))}" for key, value in words)) or "-"
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import threading
 import time
@@ -393,7 +394,7 @@ class Files(harness.Test):
                 self.assertTrue(same, "no segment stayed as it was")
                 rebuilt = self.digests(".idx")
                 for path in same:
-                    index = path[:-len(".lnc")] + ".idx"
+                    index = re.sub(r"(-\d+)?\.lnc$", ".idx", path)
                     if index in indexes:
                         self.assertEqual(rebuilt.get(index), indexes[index], index)
 

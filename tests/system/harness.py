@@ -101,8 +101,8 @@ class Broker:
     config: text of a configuration file, or None for none; wrapper: words put before the command
     line; before_exec: called in the child before it runs."""
 
-    def __init__(self, config=SMALL_SEGMENTS, args=(), env=None, wrapper=(), before_exec=None, root=None,
-                 data_dir=None, addresses=True, binary=None):
+    def __init__(self, config=SMALL_SEGMENTS, args=(), env=None, wrapper=(), before_exec=None,
+                 root=None, data_dir=None, addresses=True, binary=None):
         self.root = root or temp_dir()
         self.data_dir = data_dir or os.path.join(self.root, "data")
         self.log_path = os.path.join(self.root, "broker.log")

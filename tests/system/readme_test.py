@@ -72,7 +72,8 @@ class Readme(harness.Test):
     def check_output(self, line, expected, printed):
         remaining = printed.splitlines()
         for wanted in expected:
-            pattern = re.compile(".*".join(re.escape(part) for part in wanted.rstrip().split("...")))
+            parts = wanted.rstrip().split("...")
+            pattern = re.compile(".*".join(re.escape(part) for part in parts))
             while remaining and not pattern.fullmatch(remaining[0].rstrip()):
                 remaining.pop(0)
             self.assertTrue(remaining, f"README.md:{line} promises the line {wanted!r}, "
