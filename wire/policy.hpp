@@ -7,20 +7,12 @@
 #include <optional>
 #include <string_view>
 
+#include "runtime/types.hpp"
+
 namespace lance::wire {
 
-/// When the acknowledgement of a batch leaves.
-enum class ack_mode : std::uint8_t {
-  l1, ///< the leader has it, replication follows
-  l2, ///< a majority of all members has it
-};
-
-/// What "has it" means.
-enum class durability : std::uint8_t {
-  fsync,   ///< written and flushed: survives loss of power
-  written, ///< the kernel has it: survives the process
-  memory,  ///< in this process only
-};
+using lance::ack_mode;
+using lance::durability;
 
 [[nodiscard]] constexpr std::string_view to_text(ack_mode mode) noexcept {
   return mode == ack_mode::l1 ? "L1" : "L2";
