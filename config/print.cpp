@@ -43,7 +43,9 @@ std::string gen_config() {
         text += "\n# " + std::string{section.comment} + "\n[" + std::string{section.name} + "]\n";
       },
       [&](const key& key, std::size_t) {
-        text += explained(key) + std::string{key.name} + " = " + to_toml(key, presets) + '\n';
+        const auto unit = readable(key, presets);
+        text += explained(key) + std::string{key.name} + " = " + to_toml(key, presets) +
+                (unit.empty() ? "" : " # " + unit) + '\n';
       });
   return text;
 }
@@ -55,8 +57,9 @@ std::string print_config(const loaded& loaded) {
         text += (text.empty() ? "[" : "\n[") + std::string{section.name} + "]\n";
       },
       [&](const key& key, std::size_t index) {
+        const auto unit = readable(key, loaded.values);
         text += std::string{key.name} + " = " + to_toml(key, loaded.values) + "  # " +
-                loaded.origins[index].place() + '\n';
+                (unit.empty() ? "" : unit + ", ") + loaded.origins[index].place() + '\n';
       });
   return text;
 }

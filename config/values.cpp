@@ -295,10 +295,7 @@ std::string assign(const key& key, config& into, const raw_value& value, bool fr
 std::string to_toml(const key& key, const config& values) {
   return std::visit(
       overloaded{[](const bool* value) -> std::string { return *value ? "true" : "false"; },
-                 [&](const std::uint64_t* value) {
-                   return key.is == kind::size && *value > 0 ? quoted(size_text(*value))
-                                                             : std::to_string(*value);
-                 },
+                 [](const std::uint64_t* value) { return std::to_string(*value); },
                  [](const std::int64_t* value) { return std::to_string(*value); },
                  [](const double* value) { return real_text(*value); },
                  [](const std::string* value) { return quoted(*value); },
@@ -308,6 +305,13 @@ std::string to_toml(const key& key, const config& values) {
                  },
                  [&](choice_field value) { return quoted(words_of(key).at(*value.value)); }},
       field_of(key, values));
+}
+
+std::string readable(const key& key, const config& values) {
+  if (key.is != kind::size)
+    return {};
+  const auto bytes = *std::get<std::uint64_t*>(field_of(key, values));
+  return bytes < KiB ? std::string{} : size_text(bytes);
 }
 
 bool same(const key& key, const config& a, const config& b) {

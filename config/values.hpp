@@ -22,6 +22,9 @@ using raw_value = std::variant<bool, std::int64_t, double, std::string, std::vec
 /// The value as TOML writes it.
 [[nodiscard]] std::string to_toml(const key& key, const config& values);
 
+/// For sizes the value with its unit, "128MiB"; empty where the number says it.
+[[nodiscard]] std::string readable(const key& key, const config& values);
+
 /// Whether two configs agree in this key.
 [[nodiscard]] bool same(const key& key, const config& a, const config& b);
 

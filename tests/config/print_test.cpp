@@ -38,6 +38,7 @@ TEST_CASE("printed values carry their origin and could be loaded again") {
   const auto text = print_config(loaded);
   CHECK(text.find("id = 12  # --node-id\n") != std::string::npos);
   CHECK(text.find("read_depth = 3  # l.toml:2\n") != std::string::npos);
+  CHECK(text.find("batch_size = 262144  # 256KiB, default\n") != std::string::npos);
   CHECK(text.find("o_direct = true  # default\n") != std::string::npos);
   CHECK(text.find("# LANCE_NODE_DATA_DIR\n") != std::string::npos);
   const auto again = load_text(text, "printed");
