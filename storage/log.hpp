@@ -117,7 +117,7 @@ class log {
 
   [[nodiscard]] const recovery_report& recovered() const noexcept;
   /// What the appender of this log begins with. Call once, before the first submit().
-  [[nodiscard]] append_start start() const;
+  [[nodiscard]] append_start start();
 
   // -- writing ---------------------------------------------------------------------------------
   /// Takes the contents of `run` (left cleared, memory kept for reuse). Runs come in the

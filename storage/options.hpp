@@ -9,12 +9,7 @@
 
 namespace lance::storage {
 
-/// When a batch counts as durable here. Per topic, shown wherever acknowledgements are counted.
-enum class durability : std::uint8_t {
-  fsync,   ///< written and flushed: survives power loss
-  written, ///< the device (or the kernel, without O_DIRECT) has it; flushed up to a second later
-  memory,  ///< acknowledged at once, written behind: lost with the process
-};
+using lance::durability;
 
 /// O_DIRECT wants position, length and memory aligned to the device's block; 4096 serves them all.
 inline constexpr std::uint64_t block_bytes = 4096;

@@ -38,10 +38,10 @@ void tail_line::add(segment_id segment, const image_chunk& chunk, std::uint64_t 
 
 byte_view tail_line::find(segment_id segment, std::uint64_t position) const noexcept {
   for (auto i = entries_.size(); i-- > 0;) { // the later chunk counts, and followers are near it
-    const auto& entry = entries_[i];
-    if (entry.segment == segment && position >= entry.begin && position < entry.end)
-      return {entry.chunk.buffer.data() + (position - entry.chunk.file_begin),
-              entry.end - position};
+    const auto& known = entries_[i];
+    if (known.segment == segment && position >= known.begin && position < known.end)
+      return {known.chunk.buffer.data() + (position - known.chunk.file_begin),
+              known.end - position};
   }
   return {};
 }

@@ -1,0 +1,27 @@
+// The .idx file as a whole: written, judged. Blocks; any thread.
+#pragma once
+
+#include <string>
+
+#include "storage/file.hpp"
+#include "storage/index.hpp"
+
+namespace lance::storage {
+
+/// The header that belongs to a segment whose first entry this is.
+[[nodiscard]] index_header header_of(log_id log, segment_id segment,
+                                     const index_entry& first) noexcept;
+
+/// Makes the index file hold exactly these entries (at least one): `sound` leading entries and the
+/// header are already there and kept. Not synced: the index is derived.
+result<> write_index(disk& door, const std::string& path, log_id log, segment_id segment,
+                     const index_view& entries, std::size_t sound);
+
+/// The bytes of an index file; null when it is missing or unreadable, which means the same here.
+[[nodiscard]] std::unique_ptr<mapping> load_index(disk& door, const std::string& path);
+
+/// The entries of an index file that can be believed as far as the file itself shows: the header is
+/// whole and names this segment, and the entries follow from one another. Empty view when none.
+[[nodiscard]] byte_view believable_entries(byte_view file, log_id log, segment_id segment) noexcept;
+
+} // namespace lance::storage

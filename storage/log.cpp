@@ -1,0 +1,274 @@
+#include "storage/log.hpp"
+
+#include <algorithm>
+
+#include "runtime/check.hpp"
+#include "storage/layout.hpp"
+#include "storage/log_writer.hpp"
+#include "storage/open_log.hpp"
+
+namespace lance::storage {
+
+struct log::core {
+  core(const log_environment& around, const log_policy& policy, opened_log&& opened)
+      : environment(around), report(opened.report), start(opened.start),
+        segments(std::move(opened.segments)),
+        writer(around, policy, opened, segments, [this] { changed(); }) {}
+
+  void changed() {
+    if (live && environment.owner != nullptr)
+      environment.owner->log_changed(*home);
+  }
+
+  log_environment environment;
+  recovery_report report;
+  append_start start;
+  std::vector<std::shared_ptr<segment>> segments; // ascending
+  log* home = nullptr;
+  bool live = false; // progress before open() returns is told by start()
+  std::uint64_t uses = 0;
+  log_writer writer;
+};
+
+result<std::unique_ptr<log>> log::open(const log_environment& environment,
+                                       const log_policy& policy) {
+  LANCE_CHECK(validate(environment.chosen).empty());
+  auto opened = open_log_directory(environment, policy);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  std::unique_ptr<log> made{
+      new log(std::make_unique<core>(environment, policy, std::move(*opened)))};
+  made->core_->home = made.get();
+  return made;
+}
+
+log::log(std::unique_ptr<core> made) : core_(std::move(made)) {}
+log::~log() = default;
+
+const recovery_report& log::recovered() const noexcept {
+  return core_->report;
+}
+
+append_start log::start() {
+  core_->live = true;
+  (void)core_->writer.take_progress();
+  auto start = core_->start;
+  start.grant = core_->writer.take_grant();
+  return start;
+}
+
+void log::submit(sealed_run& run) {
+  core_->writer.submit(run);
+}
+void log::pump(std::uint64_t now_ns) {
+  core_->writer.pump(now_ns);
+}
+void log::tick(std::uint64_t now_ns) {
+  core_->writer.tick(now_ns);
+}
+std::uint64_t log::due_ns() const noexcept {
+  return core_->writer.due_ns();
+}
+log_progress log::take_progress() {
+  return core_->writer.take_progress();
+}
+bool log::idle() const noexcept {
+  return core_->writer.idle();
+}
+void log::close() {
+  core_->writer.close();
+}
+bool log::closed() const noexcept {
+  return core_->writer.closed();
+}
+
+log_id log::id() const noexcept {
+  return core_->writer.policy().log;
+}
+const std::string& log::directory() const noexcept {
+  return core_->writer.policy().directory;
+}
+durability log::level() const noexcept {
+  return core_->writer.policy().level;
+}
+void log::set_level(durability level, std::uint64_t linger_ns) {
+  core_->writer.set_level(level, linger_ns);
+}
+log_state log::state() const noexcept {
+  return core_->writer.state();
+}
+batch_number log::durable_next() const noexcept {
+  return core_->writer.durable_next();
+}
+byte_offset log::durable_end() const noexcept {
+  return core_->writer.durable_end();
+}
+record_number log::durable_records() const noexcept {
+  return core_->writer.durable_records();
+}
+bool log::has_active() const noexcept {
+  return core_->writer.has_active();
+}
+std::size_t log::segment_count() const noexcept {
+  return core_->segments.size();
+}
+const segment_facts& log::segment_at(std::size_t at) const noexcept {
+  return core_->segments[at]->facts();
+}
+
+batch_number log::start_number() const noexcept {
+  return core_->segments.empty() ? durable_next() : core_->segments.front()->facts().id.first;
+}
+byte_offset log::start_offset() const noexcept {
+  return core_->segments.empty() ? durable_end() : core_->segments.front()->facts().first_offset;
+}
+record_number log::start_record() const noexcept {
+  return core_->segments.empty() ? durable_records()
+                                 : core_->segments.front()->facts().first_record;
+}
+std::uint64_t log::disk_bytes() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& one : core_->segments)
+    sum += one->facts().file_bytes;
+  return sum;
+}
+
+byte_view log::in_memory(segment_id segment, std::uint64_t position) const noexcept {
+  return core_->writer.in_memory(segment, position);
+}
+
+// -- finding -------------------------------------------------------------------------------------
+
+namespace {
+
+using segment_list = std::vector<std::shared_ptr<segment>>;
+
+// The last segment for which `begins_at_or_before` holds (for a prefix of them), or none.
+template <class Begins>
+const std::shared_ptr<segment>* last_that(const segment_list& segments, Begins begins) {
+  const auto after = std::partition_point(segments.begin(), segments.end(),
+                                          [&](const auto& one) { return begins(one->facts()); });
+  return after == segments.begin() ? nullptr : &*std::prev(after);
+}
+
+// Opens the segment; lets the least recently used one go when too many are open.
+result<std::shared_ptr<segment>> opened(const segment_list& segments,
+                                        const std::shared_ptr<segment>& wanted,
+                                        const log_environment& environment,
+                                        const log_policy& policy, std::uint64_t& uses) {
+  wanted->last_use = ++uses;
+  if (wanted->is_open())
+    return wanted;
+  std::size_t open_count = 0;
+  segment* oldest = nullptr;
+  for (const auto& one : segments) {
+    if (!one->is_open() || one->growing() != nullptr)
+      continue;
+    ++open_count;
+    const bool unread = one.use_count() == 1;
+    if (unread && (oldest == nullptr || one->last_use < oldest->last_use))
+      oldest = one.get();
+  }
+  if (open_count >= environment.chosen.open_segments && oldest != nullptr)
+    oldest->release();
+  if (const auto done = wanted->open(*environment.door, policy.directory, policy.direct); !done)
+    return tl::unexpected(done.error());
+  return wanted;
+}
+
+located_batch located(const segment& in, std::size_t at) {
+  return {batch_number{in.facts().id.first.value + at}, in.index().entry(at)};
+}
+
+} // namespace
+
+result<std::shared_ptr<segment>> log::segment_of(batch_number number) {
+  const auto* found = last_that(core_->segments, [=](const auto& facts) {
+    return facts.id.first <= number && facts.batches > 0;
+  });
+  if (found == nullptr || number >= (*found)->facts().end_number())
+    return fail(errc::offset_out_of_range);
+  return opened(core_->segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+}
+
+result<located_batch> log::find_number(batch_number number) {
+  const auto in = segment_of(number);
+  if (!in)
+    return tl::unexpected(in.error());
+  return located(**in, number.value - (*in)->facts().id.first.value);
+}
+
+result<located_batch> log::find_offset(byte_offset offset) {
+  const auto* found = last_that(core_->segments, [=](const auto& facts) {
+    return facts.first_offset <= offset && facts.batches > 0;
+  });
+  if (found == nullptr)
+    return fail(errc::offset_out_of_range);
+  const auto in =
+      opened(core_->segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+  if (!in)
+    return tl::unexpected(in.error());
+  const auto at = (*in)->index().find_offset(offset);
+  if (!at)
+    return fail(errc::offset_out_of_range);
+  return located(**in, *at);
+}
+
+result<located_batch> log::find_record(record_number record) {
+  const auto* found = last_that(core_->segments, [=](const auto& facts) {
+    return facts.first_record <= record && facts.batches > 0;
+  });
+  if (found == nullptr)
+    return fail(errc::offset_out_of_range);
+  const auto in =
+      opened(core_->segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+  if (!in)
+    return tl::unexpected(in.error());
+  const auto at = (*in)->index().find_record(record);
+  if (!at)
+    return fail(errc::offset_out_of_range);
+  return located(**in, *at);
+}
+
+result<located_batch> log::find_time(std::uint64_t time_ns) {
+  // The first segment that ends at or after the time holds the batch, if any does.
+  const auto& segments = core_->segments;
+  const auto found = std::partition_point(segments.begin(), segments.end(), [=](const auto& one) {
+    return one->facts().batches > 0 && one->facts().last_ns < time_ns;
+  });
+  if (found == segments.end() || (*found)->facts().batches == 0)
+    return fail(errc::offset_out_of_range);
+  const auto in = opened(segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+  if (!in)
+    return tl::unexpected(in.error());
+  const auto at = (*in)->index().find_time(time_ns);
+  LANCE_CHECK(at.has_value(), time_ns);
+  return located(**in, *at);
+}
+
+// -- retention -----------------------------------------------------------------------------------
+
+result<std::size_t> log::drop_segments_before(batch_number number) {
+  auto& segments = core_->segments;
+  auto& door = *core_->environment.door;
+  std::size_t dropped = 0;
+  while (segments.size() > 1) {
+    const auto& facts = segments.front()->facts();
+    if (facts.end_number() > number || segments.front()->growing() != nullptr)
+      break;
+    const auto closed = layout::join(directory(), layout::closed_name(facts.id, facts.last_ns));
+    const auto index = layout::join(directory(), layout::index_name(facts.id));
+    // Oldest first, the segment before its index: a crash in between leaves no hole in the log.
+    if (const auto removed = door.remove(closed); !removed)
+      return tl::unexpected(removed.error());
+    (void)door.remove(index);
+    segments.erase(segments.begin());
+    ++dropped;
+  }
+  if (dropped > 0)
+    if (const auto synced = door.sync_directory(directory()); !synced)
+      return tl::unexpected(synced.error());
+  return dropped;
+}
+
+} // namespace lance::storage

@@ -1,0 +1,241 @@
+// The part of log_writer that begins and ends segments and keeps space ahead of the appender.
+#include <algorithm>
+#include <cerrno>
+
+#include "runtime/check.hpp"
+#include "runtime/log.hpp"
+#include "storage/layout.hpp"
+#include "storage/log_writer.hpp"
+#include "storage/segment_files.hpp"
+
+namespace lance::storage {
+
+void log_writer::start_job(cold_job& job) {
+  job.busy = true;
+  if (environment_.helper != nullptr)
+    return environment_.helper->submit(job);
+  job.run();
+  job.finish();
+}
+
+// -- beginning and ending ------------------------------------------------------------------------
+
+void log_writer::go_on_with_active(opened_log& opened) {
+  active_ = segments_.back();
+  const auto& facts = active_->facts();
+  allocated_ = opened.allocated;
+  written_end_ = appended_end_ = facts.file_bytes;
+  written_batches_ = flushed_batches_ = facts.batches;
+  appended_segment_ = facts.id;
+  index_.begin(std::move(opened.index_file), policy_.log, facts.id, facts.batches);
+  zero_.begin(active_->data(), written_end_);
+}
+
+// The spare becomes the active segment; the one before is flushed first, so that a segment that has
+// a successor is always whole. False: not yet, a completion will come.
+bool log_writer::enter_segment(segment_id id) {
+  if (active_ != nullptr && flushed_batches_ < written_batches_) {
+    start_flush();
+    return false;
+  }
+  if (index_.busy() || activate_job_.busy)
+    return false;
+  LANCE_CHECK(spare_ != nullptr, id.first.value); // a grant said so
+  if (active_ != nullptr)
+    retire_active();
+  auto entries =
+      index_memory_ != nullptr ? std::move(index_memory_) : std::make_unique<active_index>();
+  entries->clear();
+  segment_facts facts;
+  facts.id = id;
+  facts.last_ns = id.first_ns;
+  facts.first_offset = facts.end_offset = durable_end_;
+  facts.first_record = facts.end_record = durable_records_;
+  active_ = std::make_shared<segment>(facts, std::move(spare_), std::move(entries));
+  segments_.push_back(active_);
+  ++ordinal_;
+  allocated_ = std::exchange(spare_bytes_, 0);
+  written_end_ = written_batches_ = flushed_batches_ = 0;
+  if (!zero_.busy())
+    zero_.begin(active_->data(), std::min(allocated_, environment_.chosen.preallocate_bytes));
+  start_activation();
+  if (!fenced_) {
+    expose_what_may();
+    close_next();
+    keep_space();
+    note_change();
+  }
+  return true;
+}
+
+// The file is written under its old name meanwhile; its first group counts when both are done.
+void log_writer::start_activation() {
+  activate_job_.deed = [this] {
+    activate_result_ = activate_spare(*environment_.door, policy_.directory, active_->facts().id);
+  };
+  activate_job_.then = [this] { activated(); };
+  start_job(activate_job_);
+}
+
+void log_writer::activated() {
+  auto outcome = std::exchange(activate_result_, {});
+  if (fenced_)
+    return;
+  if (!outcome) {
+    activation_failed_ = outcome.error().system == ENOSPC || outcome.error().system == EDQUOT;
+    return activation_failed_ ? note_change() : fence(outcome.error());
+  }
+  activation_failed_ = false;
+  index_.begin(std::move(*outcome), policy_.log, active_->facts().id, 0);
+  close_next();
+  if (waits_for_name_)
+    conclude_group();
+  else
+    pump(now());
+}
+
+void log_writer::retire_active() {
+  to_close_.push({active_, index_.written_entries()});
+  index_.end();
+  zero_.end();
+  active_.reset();
+}
+
+void log_writer::close_next() {
+  if (close_job_.busy || to_close_.empty() || zero_.busy() || activate_job_.busy || fenced_)
+    return;
+  close_job_.deed = [this] {
+    const auto& closing = to_close_.front();
+    close_result_ =
+        close_segment(*environment_.door, policy_.directory, policy_.log, closing.which->facts(),
+                      closing.which->data(), closing.which->index(), closing.indexed);
+  };
+  close_job_.then = [this] { segment_closed(); };
+  start_job(close_job_);
+}
+
+void log_writer::segment_closed() {
+  auto outcome = std::exchange(close_result_, {});
+  if (!outcome) {
+    if (outcome.error().system != ENOSPC && outcome.error().system != EDQUOT)
+      fence(outcome.error());
+    to_close_.front().indexed = 0; // unknown how far it came: all of it again, at the next tick
+    return;
+  }
+  const auto closed = to_close_.pop();
+  index_memory_ = closed.which->become_closed(std::move(*outcome));
+  note_change();
+  close_next();
+  try_finish_close();
+}
+
+// After close(): once nothing is pending, the active segment is closed too.
+void log_writer::try_finish_close() {
+  if (!closing_ || closed_ || !idle())
+    return;
+  if (!fenced_ && !damaged_) {
+    if (active_ != nullptr) {
+      if (flushed_batches_ < written_batches_)
+        return start_flush();
+      retire_active();
+    }
+    if (!to_close_.empty())
+      return close_next();
+    if (spare_ != nullptr) {
+      spare_.reset();
+      (void)environment_.door->remove(layout::join(policy_.directory, layout::spare_name));
+    }
+  }
+  closed_ = true;
+  note_change();
+}
+
+// -- space ---------------------------------------------------------------------------------------
+
+// Allocation runs ahead of the appender: the active segment always has room for a batch of the
+// largest size, or the next one is ready, or the grant says that there is no space.
+void log_writer::keep_space() {
+  if (!writable() || closing_ || space_job_.busy)
+    return;
+  const auto& chosen = environment_.chosen;
+  const bool appending_here = active_ != nullptr && appended_segment_ == active_->facts().id;
+  const auto end = appending_here ? align_up(appended_end_, block_bytes) : written_end_;
+  if (appending_here && allocated_ < chosen.segment_bytes &&
+      allocated_ < end + chosen.allocate_bytes / 2)
+    return extend(std::min(chosen.segment_bytes, end + chosen.allocate_bytes));
+  const bool near_end =
+      active_ == nullptr || end + 2 * chosen.allocate_bytes > chosen.segment_bytes;
+  if (spare_ == nullptr && near_end && !activation_failed_ && !activate_job_.busy)
+    prepare();
+}
+
+void log_writer::prepare() {
+  space_wanted_ = std::min(environment_.chosen.allocate_bytes, environment_.chosen.segment_bytes);
+  space_job_.deed = [this] {
+    prepare_result_ = prepare_spare(*environment_.door, policy_.directory, space_wanted_,
+                                    environment_.chosen.preallocate_bytes, policy_.direct);
+  };
+  space_job_.then = [this] { prepared(); };
+  start_job(space_job_);
+}
+
+void log_writer::prepared() {
+  auto outcome = std::exchange(prepare_result_, {});
+  if (!outcome)
+    return note_space(&outcome.error());
+  spare_ = std::move(*outcome);
+  spare_bytes_ = space_wanted_;
+  note_space(nullptr);
+}
+
+void log_writer::extend(std::uint64_t bytes) {
+  space_wanted_ = bytes;
+  // Held by the job: the segment may be retired meanwhile, and then the close waits its turn behind
+  // this job on the helper and cuts the file to size again.
+  space_job_.deed = [this, which = active_] {
+    extend_result_ = which->data().allocate(space_wanted_);
+  };
+  space_job_.then = [this, which = active_] {
+    if (which == active_)
+      return extended();
+    extend_result_ = {};
+    keep_space();
+  };
+  start_job(space_job_);
+}
+
+void log_writer::extended() {
+  const auto outcome = std::exchange(extend_result_, {});
+  if (!outcome)
+    return note_space(&outcome.error());
+  allocated_ = space_wanted_;
+  note_space(nullptr);
+}
+
+void log_writer::note_space(const error* failure) {
+  const bool was_short = std::exchange(space_short_, failure != nullptr);
+  if (failure != nullptr && !was_short)
+    runtime::log(
+        runtime::log_level::error, "no_space_for_log",
+        {{"log", policy_.log.value}, {"directory", policy_.directory}, {"errno", failure->system}});
+  if (failure == nullptr && was_short)
+    runtime::log(runtime::log_level::info, "space_for_log_again", {{"log", policy_.log.value}});
+  note_change();
+  if (failure == nullptr) // there may be more to do; after a failure the next tick tries again
+    keep_space();
+}
+
+// Only while nothing is pending. Begins when half of what should be zeroed is used up, then goes on
+// until all is.
+void log_writer::zero_ahead(bool going_on) {
+  const auto ahead = environment_.chosen.preallocate_bytes;
+  if (ahead == 0 || active_ == nullptr || busy_ || !queue_.empty() || !to_close_.empty() ||
+      closing_ || !writable() || space_job_.busy)
+    return;
+  const auto end = align_up(written_end_, block_bytes);
+  const auto target = std::min(end + ahead, align_down(allocated_, block_bytes));
+  if (going_on || zero_.written_to() < end + ahead / 2)
+    zero_.write(target);
+}
+
+} // namespace lance::storage

@@ -1,0 +1,370 @@
+#include "storage/open_log.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "runtime/check.hpp"
+#include "runtime/log.hpp"
+#include "storage/index_file.hpp"
+#include "storage/layout.hpp"
+#include "storage/recovery.hpp"
+#include "storage/segment_files.hpp"
+
+namespace lance::storage {
+
+namespace {
+
+using runtime::log_level;
+
+struct found_file {
+  std::string name;
+  layout::file_name facts;
+};
+
+// One log on its way from names to segments.
+class opening {
+ public:
+  opening(const log_environment& environment, const log_policy& policy)
+      : environment_(environment), policy_(policy), door_(*environment.door) {}
+
+  result<opened_log> run();
+
+ private:
+  result<> find_files();
+  result<> drop_empty_tail();
+  result<bool> drop_if_empty(const found_file& last);
+  result<bool> take_segment(std::size_t at);
+  result<bool> take_closed(const found_file& one);
+  result<bool> take_active(const found_file& one, const found_file* next);
+  bool take_up_to_damage(const recovered_segment& found, std::unique_ptr<file> data);
+  result<> set_aside(file& data, const recovered_segment& found);
+  result<> finish_close(const found_file& one, const recovered_segment& found, file& data);
+  result<> go_on_with(const found_file& one, const recovered_segment& found,
+                      std::unique_ptr<file> data);
+  result<> remove_orphan_indexes();
+  [[nodiscard]] bool follows(const recovered_segment& found) const noexcept;
+  void damaged_at(batch_number number);
+  void note_end();
+
+  [[nodiscard]] std::string path(std::string_view name) const {
+    return layout::join(policy_.directory, name);
+  }
+  [[nodiscard]] std::string index_path(segment_id id) const { return path(layout::index_name(id)); }
+  [[nodiscard]] std::unique_ptr<mapping> index_of(segment_id id) const {
+    return load_index(door_, index_path(id));
+  }
+
+  const log_environment& environment_;
+  const log_policy& policy_;
+  disk& door_;
+  std::vector<found_file> segments_;
+  std::vector<found_file> indexes_;
+  opened_log made_;
+  index_entry last_;
+};
+
+byte_view bytes_of(const std::unique_ptr<mapping>& index) noexcept {
+  return index != nullptr ? index->bytes() : byte_view{};
+}
+
+result<opened_log> opening::run() {
+  if (const auto made = door_.make_directories(policy_.directory); !made)
+    return tl::unexpected(made.error());
+  if (const auto found = find_files(); !found)
+    return tl::unexpected(found.error());
+  if (const auto dropped = drop_empty_tail(); !dropped)
+    return tl::unexpected(dropped.error());
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    const auto more = take_segment(i);
+    if (!more)
+      return tl::unexpected(more.error());
+    if (!*more)
+      break;
+  }
+  if (!made_.damaged)
+    if (const auto removed = remove_orphan_indexes(); !removed)
+      return tl::unexpected(removed.error());
+  if (const auto synced = door_.sync_directory(policy_.directory); !synced)
+    return tl::unexpected(synced.error());
+  note_end();
+  return std::move(made_);
+}
+
+result<> opening::find_files() {
+  auto names = door_.list(policy_.directory);
+  if (!names)
+    return tl::unexpected(names.error());
+  for (auto& name : *names) {
+    const auto facts = layout::parse(name);
+    if (facts.kind == layout::file_kind::active_segment ||
+        facts.kind == layout::file_kind::closed_segment)
+      segments_.push_back({std::move(name), facts});
+    else if (facts.kind == layout::file_kind::index)
+      indexes_.push_back({std::move(name), facts});
+  }
+  // Names are sorted, so that two claims on one first batch are neighbours.
+  for (std::size_t i = 1; i < segments_.size(); ++i)
+    if (segments_[i].facts.segment.first == segments_[i - 1].facts.segment.first) {
+      runtime::log(log_level::error, "two_segments_claim_one_place",
+                   {{"directory", policy_.directory},
+                    {"first", segments_[i - 1].name},
+                    {"second", segments_[i].name}});
+      return fail(errc::bad_format);
+    }
+  return {};
+}
+
+// A segment taken into use right before a crash may not have got its first batch. It held nothing,
+// so it goes, and the one before is the last again.
+result<> opening::drop_empty_tail() {
+  while (!segments_.empty() && segments_.back().facts.kind == layout::file_kind::active_segment) {
+    const auto dropped = drop_if_empty(segments_.back());
+    if (!dropped)
+      return tl::unexpected(dropped.error());
+    if (!*dropped)
+      break;
+    segments_.pop_back();
+  }
+  return {};
+}
+
+result<bool> opening::drop_if_empty(const found_file& last) {
+  const auto id = last.facts.segment;
+  auto data = door_.open(path(last.name), {});
+  if (!data)
+    return tl::unexpected(data.error());
+  const auto index = index_of(id);
+  if (!believable_entries(bytes_of(index), policy_.log, id).empty())
+    return false;
+  batch_walk walk{**data, policy_.log, id, true};
+  const auto first = walk.next();
+  if (!first)
+    return tl::unexpected(first.error());
+  if (*first)
+    return false;
+  recovered_segment nothing;
+  nothing.facts.id = id;
+  if (const auto aside = set_aside(**data, nothing); !aside)
+    return tl::unexpected(aside.error());
+  data->reset();
+  if (const auto removed = door_.remove(path(last.name)); !removed)
+    return tl::unexpected(removed.error());
+  return true;
+}
+
+// False: the readable log ends before (or within) this segment.
+result<bool> opening::take_segment(std::size_t at) {
+  const auto& one = segments_[at];
+  if (one.facts.kind == layout::file_kind::closed_segment)
+    return take_closed(one);
+  return take_active(one, at + 1 < segments_.size() ? &segments_[at + 1] : nullptr);
+}
+
+bool opening::follows(const recovered_segment& found) const noexcept {
+  if (made_.segments.empty())
+    return true;
+  const auto& before = made_.segments.back()->facts();
+  return found.facts.id.first == before.end_number() &&
+         found.facts.first_offset == before.end_offset &&
+         found.facts.first_record == before.end_record;
+}
+
+void opening::damaged_at(batch_number number) {
+  made_.damaged = true;
+  made_.report.damaged = true;
+  made_.report.damaged_at = number;
+  runtime::log(
+      log_level::error, "log_damaged",
+      {{"log", policy_.log.value}, {"directory", policy_.directory}, {"batch", number.value}});
+}
+
+result<bool> opening::take_closed(const found_file& one) {
+  const auto id = one.facts.segment;
+  auto data = door_.open(path(one.name), {.read_only = true});
+  if (!data)
+    return tl::unexpected(data.error());
+  auto index = index_of(id);
+  const auto found = recover_closed(**data, bytes_of(index), policy_.log, id, one.facts.last_ns);
+  if (!found)
+    return tl::unexpected(found.error());
+  index.reset();
+  if (found->entries.empty() || !follows(*found)) {
+    damaged_at(id.first);
+    return false;
+  }
+  if (found->damaged)
+    return take_up_to_damage(*found, std::move(*data));
+  if (found->sound_entries == 0) {
+    const auto written =
+        write_index(door_, index_path(id), policy_.log, id, entry_list{found->entries}, 0);
+    if (!written)
+      return tl::unexpected(written.error());
+    ++made_.report.indexes_rebuilt;
+    made_.report.batches_walked += found->batches_walked;
+  }
+  ++made_.report.closed_segments;
+  made_.segments.push_back(std::make_shared<segment>(found->facts));
+  last_ = found->entries.back();
+  return true;
+}
+
+result<bool> opening::take_active(const found_file& one, const found_file* next) {
+  const auto id = one.facts.segment;
+  auto data = door_.open(path(one.name), {});
+  if (!data)
+    return tl::unexpected(data.error());
+  const auto index = index_of(id);
+  const auto found = recover_active(**data, bytes_of(index), policy_.log, id);
+  if (!found)
+    return tl::unexpected(found.error());
+  made_.report.batches_walked += found->batches_walked;
+  if (found->entries.empty() || !follows(*found)) {
+    damaged_at(id.first);
+    return false;
+  }
+  // A segment is flushed before the next is begun: one that ends short of the next has lost
+  // batches.
+  if (found->damaged || (next != nullptr && found->facts.end_number() != next->facts.segment.first))
+    return take_up_to_damage(*found, std::move(*data));
+  if (const auto aside = set_aside(**data, *found); !aside)
+    return tl::unexpected(aside.error());
+  // What was read back may never have been flushed; what is served or closed must be.
+  if (const auto synced = (*data)->sync(); !synced)
+    return tl::unexpected(synced.error());
+  last_ = found->entries.back();
+  const auto taken = next == nullptr ? go_on_with(one, *found, std::move(*data))
+                                     : finish_close(one, *found, **data);
+  if (!taken)
+    return tl::unexpected(taken.error());
+  return true;
+}
+
+// Readable up to the damage by an index in memory; the files stay as they were found.
+bool opening::take_up_to_damage(const recovered_segment& found, std::unique_ptr<file> data) {
+  damaged_at(found.facts.end_number());
+  auto entries = std::make_unique<active_index>();
+  for (const auto& entry : found.entries)
+    entries->add(entry);
+  made_.segments.push_back(
+      std::make_shared<segment>(found.facts, std::move(data), std::move(entries)));
+  last_ = found.entries.back();
+  return false;
+}
+
+result<> opening::set_aside(file& data, const recovered_segment& found) {
+  const auto id = found.facts.id;
+  const auto end = found.facts.file_bytes;
+  const auto tail =
+      set_tail_aside(door_, data, end, environment_.quarantine,
+                     layout::quarantine_file(policy_.log, id, end), environment_.chosen);
+  if (!tail)
+    return tl::unexpected(tail.error());
+  if (tail->bytes == 0)
+    return {};
+  const auto lost = tail->bytes - tail->set_aside;
+  made_.report.quarantined_bytes += tail->set_aside;
+  made_.report.lost_to_bound_bytes += lost;
+  if (lost > 0)
+    runtime::log(log_level::error, "quarantine_full",
+                 {{"log", policy_.log.value},
+                  {"segment", id.first.value},
+                  {"position", end},
+                  {"bytes_not_kept", lost}});
+  else
+    runtime::log(log_level::warning, "torn_tail_set_aside",
+                 {{"log", policy_.log.value},
+                  {"segment", id.first.value},
+                  {"position", end},
+                  {"bytes", tail->set_aside},
+                  {"path", tail->quarantine_path}});
+  return {};
+}
+
+result<> opening::finish_close(const found_file& one, const recovered_segment& found, file& data) {
+  const auto closed = close_segment(door_, policy_.directory, policy_.log, found.facts, data,
+                                    entry_list{found.entries}, found.sound_entries);
+  if (!closed)
+    return tl::unexpected(closed.error());
+  ++made_.report.closes_finished;
+  ++made_.report.closed_segments;
+  made_.segments.push_back(std::make_shared<segment>(found.facts));
+  runtime::log(log_level::info, "segment_close_finished", {{"segment", one.name}});
+  return {};
+}
+
+result<> opening::go_on_with(const found_file& one, const recovered_segment& found,
+                             std::unique_ptr<file> data) {
+  const auto id = one.facts.segment;
+  if (const auto written = write_index(door_, index_path(id), policy_.log, id,
+                                       entry_list{found.entries}, found.sound_entries);
+      !written && written.error().system != ENOSPC)
+    return written;
+  else if (written)
+    if (auto index = door_.open(index_path(id), {}); index)
+      made_.index_file = std::move(*index);
+  if (found.sound_entries == 0)
+    ++made_.report.indexes_rebuilt;
+
+  const auto block = align_down(found.facts.file_bytes, block_bytes);
+  const auto in_block = found.facts.file_bytes - block;
+  const auto got = data->read_now(block, {made_.start.tail.data(), in_block});
+  if (!got)
+    return tl::unexpected(got.error());
+  LANCE_CHECK(*got == in_block, *got, in_block);
+  const auto size = data->size();
+  if (!size)
+    return tl::unexpected(size.error());
+  data.reset(); // from here on the file is written past the page cache
+  auto written_to = door_.open(path(one.name), {.direct = policy_.direct});
+  if (!written_to)
+    return tl::unexpected(written_to.error());
+
+  auto entries = std::make_unique<active_index>();
+  for (const auto& entry : found.entries)
+    entries->add(entry);
+  made_.segments.push_back(
+      std::make_shared<segment>(found.facts, std::move(*written_to), std::move(entries)));
+  made_.has_active = true;
+  made_.allocated = align_down(*size, block_bytes);
+  made_.start.in_segment = true;
+  made_.start.segment = id;
+  made_.start.position = found.facts.file_bytes;
+  made_.start.previous_crc = found.entries.back().header_crc;
+  return {};
+}
+
+result<> opening::remove_orphan_indexes() {
+  for (const auto& index : indexes_) {
+    const bool wanted = std::any_of(segments_.begin(), segments_.end(), [&](const auto& one) {
+      return one.facts.segment == index.facts.segment;
+    });
+    if (!wanted)
+      if (const auto removed = door_.remove(path(index.name)); !removed)
+        return removed;
+  }
+  return {};
+}
+
+void opening::note_end() {
+  auto& start = made_.start;
+  start.log = policy_.log;
+  start.next_number = first_batch_number;
+  if (made_.segments.empty())
+    return;
+  const auto& facts = made_.segments.back()->facts();
+  start.next_number = facts.end_number();
+  start.next_offset = facts.end_offset;
+  start.next_record = facts.end_record;
+  start.last_term = last_.in_term;
+  start.last_key = last_.key;
+  start.last_time_ns = last_.append_time_ns;
+}
+
+} // namespace
+
+result<opened_log> open_log_directory(const log_environment& environment,
+                                      const log_policy& policy) {
+  return opening{environment, policy}.run();
+}
+
+} // namespace lance::storage

@@ -1,0 +1,62 @@
+// Where the valid bytes of a segment end, and what to do with the rest. Blocks; used while a log is
+// opened and by tools.
+//
+// A torn tail and damage are told apart by the index, which is written behind durability: below its
+// last entry everything was durable once, so what does not verify there is damage and is left as it
+// was found; above it, the first batch that does not verify ends the segment.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "storage/batch_walk.hpp"
+#include "storage/options.hpp"
+#include "storage/segment.hpp"
+
+namespace lance::storage {
+
+struct recovered_segment {
+  segment_facts facts;
+  std::vector<index_entry> entries; ///< of all whole batches
+  std::size_t sound_entries = 0; ///< leading entries of the index file that are right as they are
+  std::uint64_t batches_walked = 0;
+  bool damaged = false; ///< facts and entries end before the damage
+};
+
+/// An index over entries in a vector.
+class entry_list final : public index_view {
+ public:
+  explicit entry_list(const std::vector<index_entry>& entries) noexcept : entries_(entries) {}
+  [[nodiscard]] std::size_t size() const noexcept override { return entries_.size(); }
+  [[nodiscard]] index_entry entry(std::size_t at) const noexcept override { return entries_[at]; }
+
+ private:
+  const std::vector<index_entry>& entries_;
+};
+
+/// Finds the end of an active segment: from the last batch the index vouches for, or from the
+/// begin. `index_file` may be empty. Changes nothing. Errors: io_failed.
+[[nodiscard]] result<recovered_segment> recover_active(file& data, byte_view index_file, log_id log,
+                                                       segment_id segment);
+
+/// Judges a closed segment by its index: first and last entry against the segment, all entries
+/// against each other unless there are very many. When they do not hold, all headers are walked
+/// (sound_entries is then 0 and the index has to be written anew); damaged when the batches do not
+/// end with the file. Changes nothing. Errors: io_failed.
+[[nodiscard]] result<recovered_segment> recover_closed(file& data, byte_view index_file, log_id log,
+                                                       segment_id segment, std::uint64_t last_ns);
+
+struct tail_report {
+  std::uint64_t bytes = 0;     ///< from the end to the last byte that is not zero
+  std::uint64_t set_aside = 0; ///< of them, now in the quarantine
+  std::string quarantine_path; ///< empty when nothing was set aside
+};
+
+/// Copies what lies behind `end` and is not zero into the quarantine (durable on return) and cuts
+/// the file there. The file itself is not synced yet. When the quarantine (or the disk) is full the
+/// bytes are cut off uncopied: set_aside < bytes. Errors: io_failed (nothing was cut then).
+result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end,
+                                   const std::string& quarantine, const std::string& name,
+                                   const options& chosen);
+
+} // namespace lance::storage
