@@ -203,7 +203,7 @@ class resident_actor : public lane_actor<Base>, public pollable {
     lane_actor<Base>::initialize();
   }
 
-  bool poll() override { return take_messages(); }
+  bool poll() override { return take_messages() != mail::none; }
 
   [[nodiscard]] bool ready() const override {
     auto& box = const_cast<resident_actor*>(this)->mailbox();
@@ -219,19 +219,24 @@ class resident_actor : public lane_actor<Base>, public pollable {
   }
 
  protected:
-  /// Handles what is in the mailbox. The actor may be gone afterwards only if it had quit.
-  bool take_messages() {
+  enum class mail : std::uint8_t {
+    none,
+    some,
+    ended, ///< the actor has quit and may be destroyed: touch nothing of it
+  };
+  /// Handles what is in the mailbox.
+  mail take_messages() {
     auto& box = this->mailbox();
     if (box.blocked() || box.closed())
-      return false;
-    if (this->resume(&this->home_lane(), 64) == caf::resumable::done) {
-      this->home_lane().remove(*this);
-      const auto last = std::move(self_); // may destroy this actor
-    }
-    return true;
+      return mail::none;
+    if (this->resume(&this->home_lane(), 64) != caf::resumable::done)
+      return mail::some;
+    this->home_lane().remove(*this);
+    const auto last = std::move(self_); // may destroy this actor
+    return mail::ended;
   }
 
- private:
+private:
   caf::strong_actor_ptr self_;
 };
 

@@ -16,6 +16,7 @@
 #include <caf/mailbox_element.hpp>
 #include <caf/message.hpp>
 #include <caf/message_id.hpp>
+#include <caf/sec.hpp>
 #include <caf/type_erased_tuple.hpp>
 
 namespace lance::runtime {

@@ -1,6 +1,7 @@
 #include "runtime/result.hpp"
 
 #include <array>
+#include <cstring>
 
 namespace lance {
 
@@ -59,6 +60,13 @@ std::string_view wire_code(errc code) noexcept {
 std::string_view describe(errc code) noexcept {
   const auto* entry = find(code);
   return entry != nullptr ? entry->phrase : "unknown error";
+}
+
+std::string describe_error(const error& what) {
+  std::string text{describe(what.code)};
+  if (what.system != 0)
+    text += std::string{": "} + std::strerror(what.system);
+  return text;
 }
 
 errc code_of_wire_word(std::string_view word) noexcept {

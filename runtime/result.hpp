@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include <tl/expected.hpp>
@@ -64,6 +65,10 @@ using result = tl::expected<T, error>;
 
 /// A short lower-case phrase for logs, e.g. "topic not found".
 [[nodiscard]] std::string_view describe(errc code) noexcept;
+
+/// The phrase and, if the system gave a number, its text: "input or output failed: No space left on
+/// device".
+[[nodiscard]] std::string describe_error(const error& what);
 
 /// The code for a wire word, or errc::internal for a word this build does not know.
 [[nodiscard]] errc code_of_wire_word(std::string_view word) noexcept;

@@ -24,6 +24,20 @@ using byte_offset = strong<struct byte_offset_tag, std::uint64_t>; ///< in a log
 using record_number = strong<struct record_number_tag, std::uint64_t>;
 using batch_number = strong<struct batch_number_tag, std::uint64_t>;
 
+/// When the acknowledgement of a batch leaves.
+enum class ack_mode : std::uint8_t {
+  l1, ///< the leader has it, replication follows
+  l2, ///< a majority of all members has it
+};
+
+/// What "has it" means: per topic, shown wherever acknowledgements are counted. Stored in entries:
+/// never renumbered.
+enum class durability : std::uint8_t {
+  fsync,   ///< written and flushed: survives loss of power
+  written, ///< the device (or the kernel, without O_DIRECT) has it; flushed up to a second later
+  memory,  ///< acknowledged at once, written behind: lost with the process
+};
+
 inline constexpr std::uint64_t KiB = 1024;
 inline constexpr std::uint64_t MiB = 1024 * KiB;
 inline constexpr std::uint64_t GiB = 1024 * MiB;

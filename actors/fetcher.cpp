@@ -1,0 +1,231 @@
+#include "actors/fetcher.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/check.hpp"
+
+namespace lance::actors {
+
+namespace {
+
+/// One Fetch returns at most this much: what four reply buffers hold. Clients come again; a slow
+/// one then holds little of the pool.
+constexpr std::uint64_t fetch_bytes_max = 1 * MiB - reply_headroom;
+/// Batches of one FetchBatches reply: their entries stay within half a reply buffer.
+constexpr std::size_t fetch_batches_max = 4096;
+
+} // namespace
+
+bool fetcher::should_wait(const read_request& request, const storage::log& log) {
+  if (request.kind != read_kind::batches || request.max_wait_ms == 0)
+    return false;
+  const auto end = log.durable_end().value;
+  const auto wanted = std::max<std::uint64_t>(request.min_bytes, 1);
+  return request.start.value <= end && end - request.start.value < wanted;
+}
+
+bool fetcher::begin(runtime::message_ref<read_request>& request,
+                    runtime::message_ref<read_reply>& reply, storage::log& log) {
+  const auto& wanted = *request;
+  LANCE_CHECK(!request_);
+  log_ = &log;
+  auto& answer = *reply;
+  answer.to = wanted.from;
+  answer.log = wanted.log;
+  answer.kind = wanted.kind;
+  answer.start = wanted.start;
+  answer.next = wanted.start;
+  answer.end = log.durable_end();
+  answer.start_record = record_number{};
+  answer.received_ns = wanted.received_ns;
+  answer.done = true;
+  entries_.clear();
+
+  result<plan> planned{plan{}};
+  request_ = std::move(request);
+  reply_ = std::move(reply);
+  if (request_->kind == read_kind::bytes)
+    planned = plan_bytes();
+  else if (request_->kind == read_kind::batches)
+    planned = plan_batches();
+  else {
+    look_up();
+    return true;
+  }
+  if (!planned) {
+    end(false, planned.error().code);
+    return true;
+  }
+  at_ = planned->begin;
+  end_ = planned->end;
+  if (at_ == end_) {
+    end(true);
+    return true;
+  }
+  if (!reserve(planned->entry_bytes + (end_.value - at_.value))) {
+    request = std::move(request_);
+    reply = std::move(reply_);
+    return false;
+  }
+  filling_ = 0;
+  filled_ = 0;
+  for (const auto& entry : entries_) {
+    const auto encoded = wire::encode(entry);
+    std::memcpy(reply_->buffers[0].data() + reply_headroom + filled_, encoded.data(),
+                encoded.size());
+    filled_ += static_cast<std::uint32_t>(encoded.size());
+  }
+  read_on();
+  return true;
+}
+
+void fetcher::look_up() {
+  auto& answer = *reply_;
+  auto& log = *log_;
+  if (request_->kind == read_kind::end_only) {
+    answer.next = answer.end;
+    end(true);
+    return;
+  }
+  const auto to_end = [&] {
+    answer.next = log.durable_end();
+    answer.start_record = log.durable_records();
+    answer.time_ns = 0;
+    end(true);
+  };
+  const auto to_batch = [&](const result<storage::located_batch>& found) {
+    if (!found)
+      return end(false, found.error().code);
+    answer.next = found->entry.offset;
+    answer.start_record = found->entry.first_record;
+    answer.time_ns = found->entry.append_time_ns;
+    end(true);
+  };
+  const auto value = request_->lookup_value;
+  switch (request_->lookup) {
+  case wire::lookup_kind::latest:
+    return to_end();
+  case wire::lookup_kind::earliest:
+    if (log.start_offset() == log.durable_end())
+      return to_end();
+    return to_batch(log.find_offset(log.start_offset()));
+  case wire::lookup_kind::record:
+    if (value == log.durable_records().value)
+      return to_end();
+    return to_batch(log.find_record(record_number{std::max(value, log.start_record().value)}));
+  case wire::lookup_kind::time_ns: {
+    const auto found = log.find_time(value);
+    if (!found && found.error().code == errc::offset_out_of_range)
+      return to_end(); // nothing that young: the next batch will be
+    return to_batch(found);
+  }
+  }
+}
+
+result<fetcher::plan> fetcher::plan_bytes() {
+  const auto visible = log_->durable_end();
+  if (request_->start > visible) {
+    reply_->catching_up = true;
+    return plan{};
+  }
+  const auto begin = std::max(request_->start, log_->start_offset());
+  const auto most = std::min<std::uint64_t>(request_->max_bytes, fetch_bytes_max);
+  const auto end = byte_offset{std::min(visible.value, begin.value + most)};
+  // Nothing at all asked for: the offset is repeated, also below the log's start.
+  reply_->next = most == 0 ? request_->start : end;
+  return plan{begin, std::max(begin, end), 0};
+}
+
+result<fetcher::plan> fetcher::plan_batches() {
+  const auto visible = log_->durable_end();
+  if (request_->start > visible)
+    return fail(errc::offset_out_of_range);
+  const auto from = std::max(request_->start, log_->start_offset());
+  reply_->start_record = log_->durable_records();
+  reply_->next = from;
+  if (from == visible)
+    return plan{};
+  auto found = log_->find_offset(from);
+  if (!found)
+    return tl::unexpected{found.error()};
+  std::uint64_t bytes = 0;
+  const auto begin = found->entry.offset;
+  auto end = begin;
+  reply_->start_record = found->entry.first_record;
+  while (entries_.size() < fetch_batches_max) {
+    const auto& entry = found->entry;
+    const auto more = wire::batch_entry_bytes + entry.payload_length;
+    if (!entries_.empty() &&
+        bytes + more > std::min<std::uint64_t>(request_->max_bytes, fetch_bytes_max))
+      break;
+    bytes += more;
+    entries_.push_back({entry.offset, entry.first_record, entry.append_time_ns, entry.record_count,
+                        entry.payload_length});
+    end = byte_offset{entry.offset.value + entry.payload_length};
+    if (end >= visible)
+      break;
+    found = log_->find_number(batch_number{found->number.value + 1});
+    if (!found)
+      break;
+  }
+  reply_->next = end;
+  reply_->batch_count = static_cast<std::uint32_t>(entries_.size());
+  return plan{begin, end, static_cast<std::uint32_t>(entries_.size() * wire::batch_entry_bytes)};
+}
+
+bool fetcher::reserve(std::uint64_t bytes) {
+  const auto each = replies_.buffer_bytes();
+  const auto wanted = (bytes + reply_headroom + each - 1) / each;
+  auto& buffers = reply_->buffers;
+  while (buffers.size() < wanted) {
+    auto buffer = replies_.take();
+    if (!buffer) {
+      buffers.clear(); // all or none, so that two large replies never wait for each other
+      return false;
+    }
+    buffers.push_back(std::move(buffer));
+  }
+  reply_->sizes.assign(wanted, 0);
+  return true;
+}
+
+void fetcher::read_on() {
+  auto& buffer = reply_->buffers[filling_];
+  const auto front = (filling_ == 0 ? reply_headroom : 0) + filled_;
+  const auto room = std::min<std::uint64_t>(buffer.size() - front, end_.value - at_.value);
+  shape = storage::read_shape::bytes;
+  storage::read_operation::start = at_;
+  into = {buffer.data() + front, room};
+  reader_.start(*this, *log_);
+}
+
+void fetcher::finished(result<storage::read_outcome> outcome) {
+  if (!outcome)
+    return end(false, outcome.error().code);
+  if (outcome->bytes == 0)
+    return end(false, errc::internal); // planned within what is durable: there must be something
+  filled_ += outcome->bytes;
+  at_ = outcome->next;
+  reply_->sizes[filling_] = filled_;
+  if (at_ >= end_)
+    return end(true);
+  const auto front = filling_ == 0 ? reply_headroom : 0;
+  if (front + filled_ == reply_->buffers[filling_].size()) {
+    ++filling_;
+    filled_ = 0;
+  }
+  read_on();
+}
+
+void fetcher::end(bool done, errc refusal) {
+  reply_->done = done;
+  reply_->refusal = refusal;
+  if (!done) {
+    reply_->buffers.clear();
+    reply_->sizes.clear();
+  }
+  owner_.fetched(*this);
+}
+
+} // namespace lance::actors

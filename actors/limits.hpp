@@ -1,0 +1,36 @@
+// The bounds of the server's own queues, each with its reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/types.hpp"
+
+namespace lance::actors {
+
+/// Ingest frames of one connection that wait for their reply. 4,096 frames of 1 KiB are twice what
+/// a flush of this class of disks lets pass meanwhile; beyond it the connection is not read.
+inline constexpr std::size_t replies_outstanding_max = 4096;
+
+/// Up to here a torn frame is gathered in the connection's own memory instead of pooled buffers:
+/// with the largest number of connections that stays below the pools themselves.
+inline constexpr std::size_t small_frame_bytes = 4096;
+
+/// Receive buffers of one connection that wait to be cut while it is held back.
+inline constexpr std::size_t inputs_waiting_max = 2;
+
+/// Replies are gathered into buffers of this size: 372 acknowledgements, one send.
+inline constexpr std::size_t send_buffer_bytes = 16 * KiB;
+inline constexpr std::uint32_t send_buffers = 256;
+
+/// A peer that takes none of its replies, or leaves a frame half sent, for this long is gone.
+inline constexpr std::uint64_t stalled_peer_ns = 30 * s_in_ns;
+
+/// Messages under way between two actors. One carries up to a receive buffer's frames; more of them
+/// would only let a queue grow whose other end is the bottleneck.
+inline constexpr std::size_t messages_in_flight = 256;
+
+/// Bytes of decompressed payloads that wait for ingestion, per network lane.
+inline constexpr std::uint64_t decompressed_bytes_max = 32 * MiB;
+
+} // namespace lance::actors

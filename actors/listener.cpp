@@ -1,0 +1,76 @@
+#include "actors/listener.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace lance::actors {
+
+namespace {
+
+// Connections that wait to be accepted: a burst of a thousand clients must not be turned away.
+constexpr int backlog = 1024;
+
+std::string bound_address(int descriptor) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  char host[NI_MAXHOST] = "";
+  char port[NI_MAXSERV] = "";
+  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0 ||
+      ::getnameinfo(reinterpret_cast<sockaddr*>(&address), length, host, sizeof host, port,
+                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return {};
+  const std::string name{host};
+  return (name.find(':') != std::string::npos ? "[" + name + "]" : name) + ":" + port;
+}
+
+} // namespace
+
+result<listening_socket> listen_on(const std::string& address, bool share_port,
+                                   std::string& explanation) {
+  const auto colon = address.rfind(':');
+  if (colon == std::string::npos) {
+    explanation = "'" + address + "' is not an address: write host:port";
+    return fail(errc::bad_config);
+  }
+  auto host = address.substr(0, colon);
+  const auto port = address.substr(colon + 1);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* raw = nullptr;
+  if (const int error =
+          ::getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &raw);
+      error != 0) {
+    explanation = "'" + address + "' cannot be resolved: " + ::gai_strerror(error);
+    return fail(errc::bad_config);
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> found{raw, &::freeaddrinfo};
+  const int descriptor =
+      ::socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol);
+  const int on = 1;
+  if (descriptor >= 0) {
+    ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (share_port)
+      ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  }
+  if (descriptor < 0 || ::bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 ||
+      ::listen(descriptor, backlog) != 0) {
+    const int error = errno;
+    if (descriptor >= 0)
+      ::close(descriptor);
+    explanation =
+        "cannot listen on " + address + ": " + std::strerror(error) +
+        (error == EADDRINUSE ? " (is another broker running? port 0 takes a free one)" : "");
+    return fail(errc::io_failed, error);
+  }
+  return listening_socket{descriptor, bound_address(descriptor)};
+}
+
+} // namespace lance::actors

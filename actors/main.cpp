@@ -1,0 +1,174 @@
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "actors/system.hpp"
+#include "config/keys.hpp"
+#include "config/print.hpp"
+#include "runtime/log.hpp"
+#include "storage/data_dir.hpp"
+#include "storage/posix_disk.hpp"
+
+namespace {
+
+using lance::config::loaded;
+namespace runtime = lance::runtime;
+
+struct arguments {
+  std::string file;
+  std::string gen_config;
+  bool print_config = false;
+  bool check = false;
+  std::vector<std::pair<std::string, std::string>> flags;
+};
+
+/// Exit codes of the program, as README.md lists them.
+constexpr int exit_failed = 1;
+constexpr int exit_usage = 2;
+
+void block_signals(sigset_t& wanted) {
+  sigemptyset(&wanted);
+  for (const int each : {SIGTERM, SIGINT, SIGHUP, SIGQUIT})
+    sigaddset(&wanted, each);
+  // Before any thread is made, so that all inherit it and only the main thread hears of them.
+  ::pthread_sigmask(SIG_BLOCK, &wanted, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+void configure_log(const loaded& from) {
+  runtime::configure_log(static_cast<runtime::log_level>(from.values.log.level),
+                         static_cast<runtime::log_format>(from.values.log.format));
+}
+
+lance::result<> write_ready_file(const std::string& path, const loaded& from,
+                                 const lance::actors::bound_addresses& at) {
+  if (path.empty())
+    return {};
+  const nlohmann::json facts{
+      {"pid", ::getpid()}, {"node", from.values.node.id},
+      {"lwp", at.lwp},     {"peer", at.peer.empty() ? nlohmann::json{} : nlohmann::json(at.peer)},
+      {"http", at.http},   {"metrics", at.metrics}};
+  const auto door = lance::storage::make_posix_disk({});
+  return lance::storage::write_file_atomically(*door, path, lance::as_bytes(facts.dump() + "\n"));
+}
+
+/// Waits for signals until one of them ends the process. True: drained in time.
+bool serve(lance::actors::server& server, const arguments& given, const loaded& from,
+           const sigset_t& wanted) {
+  for (;;) {
+    int signal = 0;
+    if (::sigwait(&wanted, &signal) != 0)
+      continue;
+    if (signal == SIGHUP) {
+      const auto again =
+          lance::config::load({given.file, lance::config::process_environment(), given.flags});
+      if (again.ok())
+        configure_log(again);
+      runtime::log(
+          runtime::log_level::info, "reloaded",
+          {{"log_level", runtime::name_of(static_cast<runtime::log_level>(
+                             again.ok() ? again.values.log.level : from.values.log.level))},
+           {"refused", again.ok() ? std::string_view{} : std::string_view{again.errors[0]}}});
+      continue;
+    }
+    if (signal == SIGQUIT) {
+      server.flush(from.values.node.drain_timeout_ms);
+      ::signal(SIGABRT, SIG_DFL);
+      std::abort(); // the operator asked for a core
+    }
+    runtime::log(runtime::log_level::info, "draining", {{"signal", ::strsignal(signal)}});
+    const bool in_time = server.drain(from.values.node.drain_timeout_ms);
+    runtime::log(in_time ? runtime::log_level::info : runtime::log_level::warning, "stopped",
+                 {{"in_time", in_time}});
+    return in_time;
+  }
+}
+
+int run(const arguments& given) {
+  if (!given.gen_config.empty()) {
+    if (given.gen_config == "-") {
+      std::cout << lance::config::gen_config();
+      return 0;
+    }
+    std::ofstream file{given.gen_config};
+    file << lance::config::gen_config();
+    file.close();
+    if (!file)
+      std::cerr << "lance: cannot write " << given.gen_config << '\n';
+    return file ? 0 : exit_failed;
+  }
+  const auto from =
+      lance::config::load({given.file, lance::config::process_environment(), given.flags});
+  for (const auto& notice : from.notices)
+    std::cerr << "lance: notice: " << notice << '\n';
+  for (const auto& error : from.errors)
+    std::cerr << "lance: " << error << '\n';
+  if (!from.ok())
+    return exit_usage;
+  if (given.print_config) {
+    std::cout << lance::config::print_config(from)
+              << lance::actors::describe_placement(from.values);
+    return 0;
+  }
+  if (given.check) {
+    std::cout << "the configuration is good\n";
+    return 0;
+  }
+  sigset_t wanted;
+  block_signals(wanted);
+  configure_log(from);
+  std::string explanation;
+  auto server = lance::actors::server::start(from, explanation);
+  if (!server) {
+    std::cerr << "lance: " << explanation << '\n';
+    return server.error().code == lance::errc::bad_config ? exit_usage : exit_failed;
+  }
+  if (auto written = write_ready_file(from.values.node.ready_file, from, (*server)->addresses());
+      !written) {
+    std::cerr << "lance: cannot write " << from.values.node.ready_file << ": "
+              << lance::describe_error(written.error()) << '\n';
+    return exit_failed;
+  }
+  const bool in_time = serve(**server, given, from, wanted);
+  if (!from.values.node.ready_file.empty())
+    ::unlink(from.values.node.ready_file.c_str());
+  if (!in_time)
+    std::_Exit(exit_failed); // what is left under way belongs to peers that would not let go
+  return 0;
+}
+
+} // namespace
+
+int main(int count, char** values) {
+  arguments given;
+  CLI::App app{"LANCE: a log broker. Takes, keeps and serves records over LWP.", "lance"};
+  app.set_version_flag("-V,--version", "lance 0.1.0");
+  app.add_option("-c,--config", given.file, "TOML file; without it the built-in defaults hold");
+  app.add_flag(
+      "--print-config", given.print_config,
+      "print the effective values with their origin, and what was chosen for this machine");
+  app.add_flag("--check", given.check, "validate the configuration and exit");
+  app.add_option("--gen-config", given.gen_config,
+                 "write a commented file with every key to this path (- for the terminal)");
+  for (const auto& key : lance::config::keys())
+    if (!key.flag.empty())
+      app.add_option_function<std::string>(
+          std::string{key.flag},
+          [&given, path = key.path()](const std::string& text) {
+            given.flags.emplace_back(path, text);
+          },
+          std::string{key.comment});
+  try {
+    app.parse(count, values);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : exit_usage;
+  }
+  return run(given);
+}

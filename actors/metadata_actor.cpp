@@ -1,0 +1,484 @@
+#include "actors/metadata_actor.hpp"
+
+#include <memory>
+
+#include "runtime/log.hpp"
+#include "wire/error_reply.hpp"
+
+namespace lance::actors {
+
+using cluster::change_kind;
+using wire::command;
+
+namespace {
+
+/// Requests of clients that wait for their turn to change the table.
+constexpr std::size_t changes_waiting_max = 10'000;
+/// So many new entries before the journal's size is looked at.
+constexpr std::uint64_t look_every_entries = 100'000;
+/// The journal is summed up once it has more segments than this.
+constexpr std::uint64_t journal_segments_max = 3;
+
+log_id log_of(topic_id id) {
+  return log_id{id.value};
+}
+
+} // namespace
+
+metadata_actor::metadata_actor(caf::actor_config& config, const metadata_options& options,
+                               journal_contents contents, storage::data_dir& home)
+    : caf::event_based_actor(config), options_(options), contents_(std::move(contents)),
+      home_(home) {}
+
+caf::behavior metadata_actor::make_behavior() {
+  set_default_handler(caf::drop);
+  return {
+      [this](metadata_routes& routes) {
+        routes_ = std::move(routes);
+        begin();
+      },
+      [this](control_request& request) { handle(request); },
+      [this](const appended& what) {
+        if (what.done)
+          last_appended_ = what.batch;
+        resume(what.cookie, what.done, what.refusal);
+      },
+      [this](const log_opened& what) { resume(what.cookie, what.done, what.refusal); },
+      [this](const log_deleted& what) {
+        resume(what.cookie, what.done, what.done ? errc{} : errc::io_failed);
+      },
+      [this](const log_described& what) {
+        if (auto found = describing_.find(what.cookie); found != describing_.end()) {
+          auto then = std::move(found->second);
+          describing_.erase(found);
+          then(what);
+        }
+      },
+  };
+}
+
+void metadata_actor::on_exit() {
+  routes_ = {};
+  waiting_.clear();
+  describing_.clear();
+  changes_.clear();
+}
+
+storage::log_policy metadata_actor::policy_of(const cluster::topic& row) const {
+  storage::log_policy policy;
+  policy.log = log_of(row.id);
+  policy.directory = home_.log_directory(row.name, 0);
+  policy.level = row.policy.level;
+  policy.direct = options_.direct;
+  policy.linger_ns = options_.linger_ns;
+  return policy;
+}
+
+void metadata_actor::begin() {
+  const auto opened = [this](bool made, errc) {
+    if (!made)
+      ++open_failed_;
+    if (--opening_ == 0)
+      send(routes_.supervisor,
+           node_ready{true, contents_.topics.topics().size() + 1, open_failed_});
+  };
+  opening_ = contents_.topics.topics().size() + 2;
+  cluster::topic meta;
+  meta.id = topic_id{meta_log.value};
+  meta.name = meta_name;
+  open(meta, opened);
+  open(contents_.topics.default_topic(), opened);
+  for (const auto& [id, row] : contents_.topics.topics())
+    open(row, opened);
+}
+
+void metadata_actor::open(const cluster::topic& row, continuation then) {
+  send(routes_.pollers[shard_of(log_of(row.id))],
+       open_log{policy_of(row), caf::actor_cast<caf::actor>(this), remember(std::move(then))});
+}
+
+std::uint64_t metadata_actor::remember(continuation then) {
+  waiting_.emplace(next_cookie_, std::move(then));
+  return next_cookie_++;
+}
+
+void metadata_actor::resume(std::uint64_t cookie, bool made, errc refusal) {
+  if (auto found = waiting_.find(cookie); found != waiting_.end()) {
+    auto then = std::move(found->second);
+    waiting_.erase(found);
+    then(made, refusal);
+  }
+}
+
+void metadata_actor::append(std::vector<std::byte> entry, continuation then) {
+  ++contents_.entries;
+  ++entries_since_look_;
+  send(routes_.ingestion[shard_of(meta_log)],
+       append_entry{meta_log, remember(std::move(then)), std::move(entry)});
+}
+
+// -- replies ---------------------------------------------------------------------------------
+
+void metadata_actor::reply(const reply_address& to, command code, byte_view payload) {
+  control_reply answer;
+  answer.to = to;
+  answer.code = code;
+  answer.payload.assign(payload.begin(), payload.end());
+  send(routes_.networks[to.network], std::move(answer));
+}
+
+void metadata_actor::reply_json(const reply_address& to, const std::string& json) {
+  reply(to, command::topic_response, as_bytes(json));
+}
+
+void metadata_actor::refuse(const reply_address& to, errc code, const std::string& sentence) {
+  reply(to, command::error_response, as_bytes(wire::error_text(code, sentence)));
+}
+
+// -- requests --------------------------------------------------------------------------------
+
+void metadata_actor::handle(control_request& request) {
+  const auto& to = request.from;
+  const byte_view payload{request.payload};
+  const auto bad = [&](errc code, const char* sentence) { refuse(to, code, sentence); };
+  switch (request.code) {
+  case command::create_topic: {
+    if (payload.empty())
+      return bad(errc::invalid_name, "Topic name required");
+    return create(to, std::string{as_text(payload)}, {}, wire::topic_form::published);
+  }
+  case command::create_topic_with_retention: {
+    const auto asked = wire::decode_create_with_retention(payload);
+    if (!asked)
+      return bad(
+          asked.error().code,
+          asked.error().code == errc::invalid_name
+              ? "Invalid data: the topic name breaks the rule A-Z a-z 0-9 - _, 1 to 255 bytes"
+              : "Invalid create topic payload");
+    wire::topic_policy policy;
+    policy.max_age_secs = asked->limits.max_age_secs;
+    policy.max_bytes = asked->limits.max_bytes;
+    return create(to, std::string{asked->name}, policy, wire::topic_form::flat);
+  }
+  case command::create_topic_x: {
+    const auto asked = wire::decode_create_topic_x(payload);
+    if (!asked)
+      return bad(
+          asked.error().code,
+          "the request is not what CreateTopic (31) asks for: see its members in wire/README.md");
+    return create(to, asked->name, asked->policy, wire::topic_form::extended);
+  }
+  case command::delete_topic: {
+    const auto asked = wire::decode_topic_id(payload);
+    return asked ? remove(to, *asked) : bad(errc::invalid_request, "Invalid payload length");
+  }
+  case command::get_topic: {
+    const auto asked = wire::decode_topic_id(payload);
+    if (!asked)
+      return bad(errc::invalid_request, "Invalid payload length");
+    const auto* found = contents_.topics.find(*asked);
+    if (found == nullptr)
+      return bad(errc::topic_not_found, "Topic not found");
+    return reply_json(to,
+                      wire::encode_topic(cluster::info_of(*found), wire::topic_form::published));
+  }
+  case command::list_topics: {
+    std::vector<wire::topic_info> rows;
+    for (const auto& [id, row] : contents_.topics.topics())
+      rows.push_back(cluster::info_of(row));
+    return reply_json(to, wire::encode_topic_list(rows));
+  }
+  case command::set_retention: {
+    const auto asked = wire::decode_set_retention(payload);
+    if (!asked)
+      return bad(errc::invalid_request, "Invalid set retention payload");
+    wire::topic_policy members;
+    members.max_age_secs = asked->limits.max_age_secs;
+    members.max_bytes = asked->limits.max_bytes;
+    return set_policy(to, asked->topic, members, [this, to, set = *asked](const cluster::topic&) {
+      reply_json(to, wire::encode_retention_set(set));
+    });
+  }
+  case command::set_topic: {
+    const auto asked = wire::decode_set_topic(payload);
+    if (!asked)
+      return bad(
+          asked.error().code,
+          "the request is not what SetTopic (33) asks for: see its members in wire/README.md");
+    const auto* found = contents_.topics.find(asked->name);
+    if (found == nullptr)
+      return refuse(to, errc::topic_not_found, "Topic '" + asked->name + "' not found");
+    return set_policy(to, found->id, asked->policy, [this, to](const cluster::topic& row) {
+      reply_json(to, wire::encode_topic(cluster::info_of(row), wire::topic_form::extended));
+    });
+  }
+  case command::describe_topic: {
+    const auto asked = wire::decode_describe_topic(payload);
+    return asked ? describe(to, *asked)
+                 : bad(errc::invalid_request, "the request names a topic by \"name\" or \"id\"");
+  }
+  case command::get_cluster_status: {
+    wire::cluster_status status;
+    status.node = options_.node;
+    status.is_leader = true;
+    status.leader = options_.node;
+    status.quorum_available = true;
+    status.standalone = true;
+    return reply(to, command::cluster_status_response, as_bytes(wire::encode(status)));
+  }
+  case command::subscribe: {
+    const auto asked = wire::decode_subscribe(payload);
+    return asked ? subscribe(to, *asked) : bad(errc::invalid_request, "Invalid subscribe payload");
+  }
+  case command::unsubscribe: {
+    const auto asked = wire::decode_unsubscribe(payload);
+    if (!asked)
+      return bad(errc::invalid_request, "Invalid unsubscribe payload");
+    contents_.offsets.unsubscribe(asked->log, asked->consumer_id);
+    control_reply answer;
+    answer.to = to;
+    answer.ack_frame = true;
+    answer.ack_id = asked->consumer_id;
+    send(routes_.networks[to.network], std::move(answer));
+    return;
+  }
+  case command::commit_offset: {
+    const auto asked = wire::decode_commit_offset(payload);
+    return asked ? commit(to, *asked) : bad(errc::invalid_request, "Invalid commit offset payload");
+  }
+  case command::hello: {
+    const auto asked = wire::decode_hello(payload);
+    if (!asked)
+      return bad(asked.error().code, "the request is not what Hello (30) asks for");
+    wire::hello_reply answer;
+    answer.server = "lance";
+    answer.node = options_.node;
+    answer.version = options_.version;
+    answer.features = {"topics", "offset_lookup", "fetch_batches"};
+    answer.max_frame_bytes = options_.max_frame_bytes;
+    return reply_json(to, wire::encode(answer));
+  }
+  default:
+    return bad(errc::invalid_request, "Invalid client command");
+  }
+}
+
+void metadata_actor::create(const reply_address& to, std::string name,
+                            const wire::topic_policy& policy, wire::topic_form form) {
+  if (policy.mode == ack_mode::l2)
+    return refuse(to, errc::unsupported,
+                  "L2 acknowledges on a majority of a cluster, and this node stands alone: use L1");
+  if (changes_.size() >= changes_waiting_max)
+    return refuse(to, errc::throttled, "too many topic changes wait already");
+  changes_.push_back([this, to, name = std::move(name), policy, form] {
+    auto planned = contents_.topics.plan_create({name, policy}, clock_.wall_ns() / s_in_ns);
+    std::string why;
+    if (!planned) {
+      switch (planned.error().code) {
+      case errc::topic_exists:
+        why = "Topic '" + name + "' already exists";
+        break;
+      case errc::invalid_name:
+        why =
+            "Invalid data: topic name '" + name.substr(0, 64) +
+            "' breaks the rule: A-Z a-z 0-9 - _, 1 to 255 bytes, not \"0\", not beginning with __";
+        break;
+      case errc::unsupported:
+        why = "this node takes topics of one partition and one replica";
+        break;
+      case errc::throttled:
+        why = "the table of topics is full";
+        break;
+      default:
+        why = "a member of the topic's policy is out of its range";
+      }
+    }
+    change(to, std::move(planned), why, [this, to, form](const cluster::metadata_change& applied) {
+      const auto row = applied.row;
+      open(row, [this, to, form, row](bool opened, errc refusal) {
+        if (!opened)
+          return refuse(to, refusal, "the topic is made, but its log could not be opened");
+        reply_json(to, wire::encode_topic(cluster::info_of(row), form));
+      });
+    });
+  });
+  next_change();
+}
+
+void metadata_actor::change(const reply_address& to, result<cluster::metadata_entry> planned,
+                            std::string not_done,
+                            std::function<void(const cluster::metadata_change&)> then) {
+  if (!planned) {
+    refuse(to, planned.error().code, not_done);
+    changing_ = false;
+    return;
+  }
+  append(cluster::encode(*planned),
+         [this, to, entry = *planned, then = std::move(then)](bool made, errc refusal) {
+           if (!made) {
+             refuse(to, refusal, "the change could not be made durable");
+           } else if (auto applied = contents_.topics.apply(entry); !applied) {
+             refuse(to, applied.error().code, "another change came first");
+           } else {
+             then(*applied);
+           }
+           changing_ = false;
+           next_change();
+           sum_up_if_large();
+         });
+}
+
+void metadata_actor::next_change() {
+  while (!changing_ && !changes_.empty()) {
+    changing_ = true;
+    auto next = std::move(changes_.front());
+    changes_.pop_front();
+    next();
+  }
+}
+
+void metadata_actor::remove(const reply_address& to, topic_id id) {
+  if (changes_.size() >= changes_waiting_max)
+    return refuse(to, errc::throttled, "too many topic changes wait already");
+  changes_.push_back([this, to, id] {
+    change(to, contents_.topics.plan_delete(id),
+           id.value == 0 ? "the default topic cannot be deleted"
+                         : "Topic " + std::to_string(id.value) + " not found",
+           [this, to, id](const cluster::metadata_change&) {
+             // Replay drops the offsets where it meets the deletion; so here.
+             (void)contents_.offsets.apply(cluster::offsets_dropped{log_of(id)});
+             send(routes_.ingestion[shard_of(log_of(id))],
+                  delete_log{log_of(id), caf::actor_cast<caf::actor>(this),
+                             remember([this, to, id](bool, errc) {
+                               reply_json(to, wire::encode_deleted(id));
+                             })});
+           });
+  });
+  next_change();
+}
+
+void metadata_actor::set_policy(const reply_address& to, topic_id id,
+                                const wire::topic_policy& members,
+                                std::function<void(const cluster::topic&)> answer) {
+  if (members.mode == ack_mode::l2)
+    return refuse(to, errc::unsupported,
+                  "L2 acknowledges on a majority of a cluster, and this node stands alone: use L1");
+  if (changes_.size() >= changes_waiting_max)
+    return refuse(to, errc::throttled, "too many topic changes wait already");
+  changes_.push_back([this, to, id, members, answer = std::move(answer)] {
+    auto planned = contents_.topics.plan_set_policy(id, members);
+    std::string why = "the change is out of its range";
+    if (!planned && planned.error().code == errc::topic_not_found)
+      why = "Topic " + std::to_string(id.value) + " not found";
+    else if (id.value == 0)
+      why = "the default topic has the node's policy, which cannot be changed by a client";
+    else if (!planned && planned.error().code == errc::unsupported)
+      why = "this node takes topics of one partition and one replica";
+    change(
+        to, std::move(planned), why, [this, to, answer](const cluster::metadata_change& applied) {
+          const auto row = applied.row;
+          open(row, [this, to, answer, row](bool opened, errc refusal) {
+            if (!opened)
+              return refuse(to, refusal, "the policy is stored, but the topic's log is not open");
+            answer(row);
+          });
+        });
+  });
+  next_change();
+}
+
+void metadata_actor::subscribe(const reply_address& to, const wire::subscribe_request& asked) {
+  if (!known(asked.log))
+    return refuse(to, errc::topic_not_found, "Topic not found");
+  const auto finish = [this, to, asked](byte_offset end) {
+    const auto start = contents_.offsets.subscribe(asked.log, asked.consumer_id, asked.start, end);
+    if (!start)
+      return refuse(to, start.error().code, "too many consumers are subscribed already");
+    reply(to, command::subscribe_ack, wire::encode(wire::subscribe_ack{asked.consumer_id, *start}));
+  };
+  if (asked.start != cluster::subscribe_at_end)
+    return finish(byte_offset{});
+  const auto cookie = next_cookie_++;
+  describing_.emplace(cookie, [finish](const log_described& what) { finish(what.facts.end); });
+  send(routes_.pollers[shard_of(asked.log)],
+       describe_log{asked.log, caf::actor_cast<caf::actor>(this), cookie});
+}
+
+void metadata_actor::commit(const reply_address& to, const wire::commit_offset_request& asked) {
+  if (!known(asked.log))
+    return refuse(to, errc::topic_not_found, "Topic not found");
+  auto planned = contents_.offsets.plan_commit(asked.log, asked.consumer_id, asked.offset);
+  if (!planned)
+    return refuse(to, planned.error().code, "too many consumers have committed offsets already");
+  append(cluster::encode(*planned), [this, to, asked, entry = *planned](bool made, errc refusal) {
+    if (!made)
+      return refuse(to, refusal, "the offset could not be made durable");
+    if (auto applied = contents_.offsets.apply(entry); !applied)
+      return refuse(to, applied.error().code, "too many consumers have committed offsets already");
+    reply(to, command::commit_ack, wire::encode(wire::commit_ack{asked.consumer_id, asked.offset}));
+    sum_up_if_large();
+  });
+}
+
+void metadata_actor::describe(const reply_address& to, const wire::describe_topic_request& asked) {
+  const auto* found =
+      asked.name.empty() ? contents_.topics.find(asked.id) : contents_.topics.find(asked.name);
+  if (found == nullptr)
+    return refuse(to, errc::topic_not_found,
+                  asked.name.empty() ? "Topic " + std::to_string(asked.id.value) + " not found"
+                                     : "Topic '" + asked.name + "' not found");
+  const auto cookie = next_cookie_++;
+  describing_.emplace(cookie, [this, to, row = *found](const log_described& what) {
+    if (!what.done)
+      return refuse(to, errc::internal, "the topic's log is not open; see the broker's log");
+    wire::topic_description description;
+    description.topic = cluster::info_of(row);
+    description.partitions.push_back(what.facts);
+    reply_json(to, wire::encode(description));
+  });
+  send(routes_.pollers[shard_of(log_of(found->id))],
+       describe_log{log_of(found->id), caf::actor_cast<caf::actor>(this), cookie});
+}
+
+// -- the journal -----------------------------------------------------------------------------
+
+// Appends the whole state anew once the journal has grown over several segments, and then has the
+// segments before it dropped. Replay of an interrupted one meets entries that no longer fit, and
+// leaves them out.
+void metadata_actor::sum_up_if_large() {
+  if (summing_up_ || changing_ || entries_since_look_ < look_every_entries)
+    return;
+  entries_since_look_ = 0;
+  summing_up_ = true;
+  const auto cookie = next_cookie_++;
+  describing_.emplace(cookie, [this](const log_described& what) {
+    if (!what.done || what.facts.segments <= journal_segments_max) {
+      summing_up_ = false;
+      return;
+    }
+    auto entries = contents_.topics.snapshot();
+    auto offsets = contents_.offsets.snapshot();
+    entries.insert(entries.end(), std::make_move_iterator(offsets.begin()),
+                   std::make_move_iterator(offsets.end()));
+    runtime::log(runtime::log_level::info, "journal_summed_up", {{"entries", entries.size()}});
+    auto first = std::make_shared<batch_number>();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const bool last = i + 1 == entries.size();
+      append(std::move(entries[i]), [this, first, i, last](bool made, errc) {
+        if (i == 0 && made)
+          *first = last_appended_;
+        if (!last)
+          return;
+        summing_up_ = false;
+        if (made && first->value > 0)
+          send(routes_.pollers[shard_of(meta_log)], drop_before{meta_log, *first});
+      });
+    }
+    if (entries.empty())
+      summing_up_ = false;
+  });
+  send(routes_.pollers[shard_of(meta_log)],
+       describe_log{meta_log, caf::actor_cast<caf::actor>(this), cookie});
+}
+
+} // namespace lance::actors

@@ -1,0 +1,484 @@
+#include "actors/network_actor.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "runtime/check.hpp"
+#include "runtime/log.hpp"
+#include "wire/compress.hpp"
+#include "wire/error_reply.hpp"
+
+namespace lance::actors {
+
+using runtime::counter;
+using runtime::gauge;
+using runtime::histogram;
+
+namespace {
+
+constexpr std::uint64_t sweep_every_ns = 1 * s_in_ns;
+constexpr std::uint64_t accept_again_ns = 100 * ms_in_ns;
+
+std::vector<std::byte> in_one_piece(std::span<const byte_view> pieces) {
+  std::vector<std::byte> whole;
+  for (const auto piece : pieces)
+    whole.insert(whole.end(), piece.begin(), piece.end());
+  return whole;
+}
+
+} // namespace
+
+result<std::unique_ptr<network_memory>> network_memory::make(std::uint32_t assembly_buffers,
+                                                             int numa_node) {
+  auto made = std::make_unique<network_memory>();
+  auto assembly = runtime::buffer_pool::make(
+      {.count = assembly_buffers, .buffer_bytes = 64 * KiB, .numa_node = numa_node});
+  if (!assembly)
+    return tl::unexpected{assembly.error()};
+  made->assembly = std::move(*assembly);
+  auto send = runtime::buffer_pool::make(
+      {.count = send_buffers, .buffer_bytes = send_buffer_bytes, .numa_node = numa_node});
+  if (!send)
+    return tl::unexpected{send.error()};
+  made->send = std::move(*send);
+  return made;
+}
+
+network_actor::network_actor(caf::actor_config& config, const network_options& options,
+                             network_memory& memory, runtime::metric_set& metrics)
+    : resident_actor<>(config), options_(options), memory_(memory), metrics_(metrics),
+      budget_(*memory.assembly, memory.assembly->count()) {}
+
+caf::behavior network_actor::make_behavior() {
+  memory_.assembly->on_return(&network_actor::feed, this);
+  memory_.send->on_return(&network_actor::feed, this);
+  memory_.frames_messages.on_return(&network_actor::feed, this);
+  memory_.read_messages.on_return(&network_actor::feed, this);
+  now_ns_ = home_lane().time().steady_ns();
+  set_default_handler(caf::drop);
+  return {
+      [this](network_routes& routes) {
+        routes_ = std::move(routes);
+        filling_.resize(routes_.ingestion.size());
+        listen();
+        home_lane().arm(*this, now_ns_ + sweep_every_ns);
+      },
+      [this](runtime::message_ref<outcomes>& settled) { take(*settled); },
+      [this](runtime::message_ref<read_reply>& reply) { take(std::move(reply)); },
+      [this](control_reply& reply) { take(reply); },
+      [this](const stop_serving& wanted) {
+        draining_for_ = wanted.requester;
+        begin_drain();
+      },
+  };
+}
+
+void network_actor::on_exit() {
+  routes_ = {};
+  draining_for_ = nullptr;
+  home_lane().forget(*this);
+}
+
+void network_actor::feed(void* self) {
+  auto* actor = static_cast<network_actor*>(self);
+  actor->fed_.store(true, std::memory_order_release);
+  actor->home_lane().notify();
+}
+
+bool network_actor::ready() const {
+  return resident_actor<>::ready() || !active_.empty() ||
+         (!hungry_.empty() && fed_.load(std::memory_order_acquire));
+}
+
+bool network_actor::poll() {
+  now_ns_ = home_lane().time().steady_ns();
+  const auto got = take_messages();
+  if (got == mail::ended)
+    return true;
+  if (!hungry_.empty() && (fed_.exchange(false) || budget_.left() > budget_seen_)) {
+    const auto hungry = std::move(hungry_);
+    hungry_.clear();
+    for (auto* each : hungry) {
+      each->waits_for_memory = each->waits_for_send = false;
+      activate(*each);
+    }
+  }
+  working_.swap(active_);
+  const bool worked = !working_.empty();
+  for (auto* each : working_) {
+    each->listed = false;
+    each->work();
+  }
+  working_.clear();
+  for (std::size_t shard = 0; shard < filling_.size(); ++shard)
+    send_frames(shard);
+  return worked || got == mail::some;
+}
+
+// -- connections -----------------------------------------------------------------------------
+
+void network_actor::listen() {
+  if (draining_)
+    return;
+  listening_ = true;
+  home_lane().io().listen(options_.listener, *this);
+}
+
+void network_actor::accepted(std::int32_t socket_or_error) {
+  now_ns_ = home_lane().time().steady_ns();
+  if (socket_or_error < 0) {
+    listening_ = false; // tried again by the next sweep, when descriptors may be free
+    metrics_.add(counter::errors_io);
+    runtime::log(runtime::log_level::error, "accept_failed",
+                 {{"error", std::strerror(-socket_or_error)},
+                  {"remedy", "raise the limit of open files or lower network.max_connections"}});
+    home_lane().arm(*this, now_ns_ + accept_again_ns);
+    return;
+  }
+  if (draining_ || connections_ >= options_.max_connections) {
+    ::close(socket_or_error);
+    metrics_.add(counter::errors_backpressure);
+    return;
+  }
+  if (options_.tcp_nodelay) {
+    const int on = 1;
+    ::setsockopt(socket_or_error, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(sessions_.size()));
+    sessions_.emplace_back(
+        new session(*this, options_.number, free_.back(), options_.max_frame_bytes, budget_));
+  }
+  auto& fresh = *sessions_[free_.back()];
+  free_.pop_back();
+  ++connections_;
+  metrics_.add(counter::connections);
+  metrics_.set(gauge::connections_active, connections_);
+  fresh.begin(home_lane().io(), socket_or_error);
+}
+
+void network_actor::ended(session& which) {
+  std::erase(active_, &which);
+  std::erase(hungry_, &which);
+  which.listed = which.waits_for_memory = which.waits_for_send = false;
+  free_.push_back(which.number());
+  --connections_;
+  metrics_.set(gauge::connections_active, connections_);
+  if (draining_ && connections_ == 0 && !listening_)
+    say_drained();
+}
+
+void network_actor::expired(std::uint64_t now_ns) {
+  now_ns_ = now_ns;
+  if (!listening_)
+    listen();
+  for (auto& each : sessions_)
+    if (each->sweep(now_ns, options_.idle_timeout_ns))
+      metrics_.add(counter::errors_timeout);
+  metrics_.set(gauge::connection_saturation,
+               static_cast<double>(connections_) / options_.max_connections);
+  home_lane().arm(*this, now_ns + sweep_every_ns);
+}
+
+void network_actor::begin_drain() {
+  if (draining_)
+    return;
+  draining_ = true;
+  if (listening_)
+    home_lane().io().stop_listening(options_.listener);
+  else if (connections_ == 0)
+    say_drained();
+  for (auto& each : sessions_)
+    if (each->open())
+      each->drain();
+}
+
+void network_actor::accept_stopped() {
+  listening_ = false;
+  ::close(options_.listener);
+  if (connections_ == 0)
+    say_drained();
+}
+
+void network_actor::say_drained() {
+  send(draining_for_, drained{options_.number});
+}
+
+// -- what sessions ask -----------------------------------------------------------------------
+
+void network_actor::activate(session& which) {
+  if (!which.listed) {
+    which.listed = true;
+    active_.push_back(&which);
+  }
+}
+
+void network_actor::wants_send_buffer(session& which) {
+  if (!which.waits_for_send && !which.waits_for_memory)
+    hungry_.push_back(&which);
+  which.waits_for_send = true;
+  metrics_.add(counter::pool_exhausted);
+}
+
+void network_actor::wants_memory(session& which) {
+  if (!which.waits_for_send && !which.waits_for_memory)
+    hungry_.push_back(&which);
+  which.waits_for_memory = true;
+  budget_seen_ = budget_.left();
+  metrics_.add(counter::pool_exhausted);
+}
+
+void network_actor::replied(reply_kind kind, std::uint64_t began_ns) {
+  if (kind == reply_kind::ack)
+    metrics_.observe(histogram::ingest_latency, now_ns_ - std::min(began_ns, now_ns_));
+}
+
+void network_actor::protocol_fault(session&, wire::verdict why) {
+  const bool sum = why == wire::verdict::bad_header_crc || why == wire::verdict::bad_payload_crc;
+  if (sum)
+    metrics_.add(counter::crc_failures);
+  metrics_.add(sum ? counter::errors_checksum : counter::errors_protocol);
+}
+
+void network_actor::strange_frame(wire::frame_kind kind) {
+  if (kind == wire::frame_kind::backpressure)
+    metrics_.add(counter::backpressure_events);
+}
+
+frames* network_actor::frames_for(std::size_t shard, std::size_t pieces) {
+  auto& filling = filling_[shard];
+  if (filling && (filling->batches.size() >= frames_batches_max ||
+                  filling->buffers.size() >= frames_buffers_max ||
+                  filling->pieces.size() + pieces > filling->pieces.capacity()))
+    send_frames(shard);
+  if (!filling) {
+    filling = memory_.frames_messages.take();
+    if (!filling)
+      return nullptr;
+    filling->plain_bytes = &memory_.plain_bytes;
+    filling->received_ns = now_ns_;
+    if (pieces > filling->pieces.capacity())
+      filling->pieces.reserve(pieces); // the largest frames only, once per message
+  }
+  return &*filling;
+}
+
+void network_actor::send_frames(std::size_t shard) {
+  if (filling_[shard] && !filling_[shard]->batches.empty())
+    memory_.frames_messages.send(routes_.ingestion[shard], std::move(filling_[shard]), context());
+}
+
+void network_actor::add(frames& to, const incoming_batch& batch, byte_view piece) {
+  auto& added = to.batches.emplace_back(batch);
+  added.first_piece = static_cast<std::uint32_t>(to.pieces.size());
+  added.piece_count = 1;
+  to.pieces.push_back(piece);
+}
+
+bool network_actor::ingest(const incoming_batch& batch, std::span<const byte_view> pieces,
+                           runtime::buffer_ref& input, bool in_place,
+                           std::vector<runtime::buffer_ref>& gathered) {
+  const auto shard = shard_of(batch.log);
+  auto* to = frames_for(shard, pieces.size());
+  if (to == nullptr)
+    return false;
+  if (in_place) {
+    if (to->buffers.empty() || to->buffers.back().data() != input.data())
+      to->buffers.push_back(input.share());
+    add(*to, batch, pieces.front());
+    return true;
+  }
+  if (gathered.empty()) { // a small torn frame: it lies in the session's memory
+    if (to->scratch_used) {
+      send_frames(shard);
+      to = frames_for(shard, pieces.size());
+      if (to == nullptr)
+        return false;
+    }
+    const auto piece = pieces.front();
+    std::memcpy(to->scratch.data(), piece.data(), piece.size());
+    to->scratch_used = true;
+    add(*to, batch, byte_view{to->scratch}.first(piece.size()));
+    return true;
+  }
+  auto& added = to->batches.emplace_back(batch);
+  added.first_piece = static_cast<std::uint32_t>(to->pieces.size());
+  added.piece_count = static_cast<std::uint32_t>(pieces.size());
+  to->pieces.insert(to->pieces.end(), pieces.begin(), pieces.end());
+  for (auto& buffer : gathered)
+    to->buffers.push_back(std::move(buffer));
+  gathered.clear();
+  return true;
+}
+
+bool network_actor::ingest_compressed(const incoming_batch& batch,
+                                      std::span<const byte_view> pieces, result<>& refused) {
+  const auto envelope = in_one_piece(pieces);
+  const auto head = wire::read_envelope(envelope, options_.max_frame_bytes);
+  if (!head) {
+    refused = tl::unexpected{head.error()};
+    return true;
+  }
+  const auto waiting = memory_.plain_bytes.load(std::memory_order_relaxed);
+  if (waiting > 0 && waiting + head->original_size > decompressed_bytes_max)
+    return false;
+  auto* to = frames_for(shard_of(batch.log), 1);
+  if (to == nullptr)
+    return false;
+  std::vector<std::byte> plain;
+  if (auto opened = wire::decompress(envelope, options_.max_frame_bytes, plain);
+      !opened || plain.empty()) {
+    refused = opened ? fail(errc::invalid_request) : tl::unexpected{opened.error()};
+    return true;
+  }
+  memory_.plain_bytes.fetch_add(plain.size(), std::memory_order_relaxed);
+  auto opened = batch;
+  opened.source_compressed = true;
+  opened.payload_bytes = static_cast<std::uint32_t>(plain.size());
+  opened.payload_crc = wire::checksum(batch.kind, plain); // of what is stored
+  to->plain.push_back(std::move(plain));
+  add(*to, opened, to->plain.back());
+  return true;
+}
+
+// -- requests --------------------------------------------------------------------------------
+
+bool network_actor::request(session& from, const wire::frame_header& header,
+                            std::span<const byte_view> pieces) {
+  byte_view payload = pieces.empty() ? byte_view{} : pieces.front();
+  if (pieces.size() > 1) {
+    joined_ = in_one_piece(pieces);
+    payload = joined_;
+  }
+  using wire::command;
+  const auto code = wire::command_of(header);
+  switch (code) {
+  case command::fetch:
+  case command::fetch_batches:
+  case command::offset_lookup:
+    return read_for(from, code, payload);
+  case command::authenticate: {
+    const auto reply =
+        wire::encode(wire::authenticate_reply{true, wire::authenticate_text::accepted});
+    std::vector<std::byte> frame(wire::frame_header_bytes + reply.size());
+    wire::encode_frame(wire::control_header(command::authenticate_response), from.kind(), reply,
+                       frame);
+    from.answer(std::move(frame));
+    return true;
+  }
+  case command::create_topic:
+  case command::delete_topic:
+  case command::list_topics:
+  case command::get_topic:
+  case command::set_retention:
+  case command::create_topic_with_retention:
+  case command::get_cluster_status:
+  case command::subscribe:
+  case command::unsubscribe:
+  case command::commit_offset:
+  case command::hello:
+  case command::create_topic_x:
+  case command::describe_topic:
+  case command::set_topic:
+    to_metadata(from, code, payload);
+    return true;
+  default:
+    metrics_.add(counter::errors_protocol);
+    from.refuse(errc::invalid_request, "Invalid client command");
+    return true;
+  }
+}
+
+void network_actor::to_metadata(session& from, wire::command code, byte_view payload) {
+  if (payload.size() > wire::json_request_bytes_max) {
+    from.refuse(errc::too_large, "a control request is at most 64 KiB long");
+    return;
+  }
+  send(routes_.metadata,
+       control_request{from.address(from.body_ticket()), code, {payload.begin(), payload.end()}});
+}
+
+bool network_actor::read_for(session& from, wire::command code, byte_view payload) {
+  const auto bad = [&](errc why) {
+    metrics_.add(counter::errors_protocol);
+    from.refuse(why, payload.empty() ? "Fetch request payload required"
+                                     : "Protocol error: Fetch request payload too small");
+    return true;
+  };
+  auto message = memory_.read_messages.take();
+  if (!message)
+    return false;
+  auto& wanted = *message;
+  wanted.from = from.address(from.body_ticket());
+  wanted.received_ns = now_ns_;
+  if (code == wire::command::fetch) {
+    const auto asked = wire::decode_fetch(payload);
+    if (!asked)
+      return bad(asked.error().code);
+    wanted.kind = asked->start == wire::fetch_end_query ? read_kind::end_only : read_kind::bytes;
+    wanted.log = asked->log;
+    wanted.start = asked->start;
+    wanted.max_bytes = std::min(asked->max_bytes, wire::fetch_data_bytes_max);
+  } else if (code == wire::command::fetch_batches) {
+    const auto asked = wire::decode_fetch_batches(payload);
+    if (!asked)
+      return bad(asked.error().code);
+    wanted.kind = read_kind::batches;
+    wanted.log = asked->log;
+    wanted.start = asked->start;
+    wanted.max_bytes = asked->max_bytes;
+    wanted.min_bytes = asked->min_bytes;
+    wanted.max_wait_ms = asked->max_wait_ms;
+  } else {
+    const auto asked = wire::decode_offset_lookup(payload);
+    if (!asked)
+      return bad(asked.error().code);
+    wanted.kind = read_kind::lookup;
+    wanted.log = asked->log;
+    wanted.lookup = asked->kind;
+    wanted.lookup_value = asked->value;
+  }
+  const auto shard = shard_of(wanted.log);
+  memory_.read_messages.send(routes_.pollers[shard], std::move(message), context());
+  return true;
+}
+
+// -- answers ---------------------------------------------------------------------------------
+
+session* network_actor::find(const reply_address& to) noexcept {
+  if (to.session >= sessions_.size())
+    return nullptr;
+  auto& found = *sessions_[to.session];
+  return found.open() && found.generation() == to.generation ? &found : nullptr;
+}
+
+void network_actor::take(const outcomes& settled) {
+  for (const auto& each : settled.list)
+    if (auto* to = find({options_.number, each.session, each.generation, each.ticket}))
+      to->complete(each.ticket, !each.done, each.refusal);
+}
+
+void network_actor::take(control_reply& reply) {
+  auto* to = find(reply.to);
+  if (to == nullptr)
+    return;
+  auto header = reply.ack_frame ? wire::ack_header(reply.ack_id) : wire::control_header(reply.code);
+  std::vector<std::byte> frame(wire::frame_header_bytes + reply.payload.size());
+  wire::encode_frame(header, to->kind(), reply.payload, frame);
+  to->answer(std::move(frame));
+}
+
+void network_actor::take(runtime::message_ref<read_reply> reply) {
+  if (auto* to = find(reply->to)) {
+    metrics_.observe(histogram::fetch_latency, now_ns_ - std::min(reply->received_ns, now_ns_));
+    to->answer(std::move(reply));
+  }
+}
+
+} // namespace lance::actors

@@ -1,0 +1,530 @@
+#include "actors/poller_actor.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/check.hpp"
+#include "runtime/log.hpp"
+
+namespace lance::actors {
+
+using runtime::counter;
+using runtime::gauge;
+using runtime::histogram;
+using runtime::log_level;
+using storage::log_state;
+
+namespace {
+
+std::string_view name_of(log_state state) {
+  switch (state) {
+  case log_state::open:
+    return "open";
+  case log_state::no_space:
+    return "no_space";
+  case log_state::stalled:
+    return "stalled";
+  case log_state::fenced:
+    return "fenced";
+  case log_state::damaged:
+    return "damaged";
+  case log_state::closed:
+    break;
+  }
+  return "closed";
+}
+
+} // namespace
+
+/// Opening a log recovers it, which may read a whole segment: done beside the lane.
+struct poller_actor::open_job final : runtime::blocking_job {
+  open_job(poller_actor& actor, const open_log& what) : home(actor), wanted(what) {}
+  void run() override { outcome = storage::log::open(home.environment_, wanted.policy); }
+  void finish() override { home.opened(*this); }
+  poller_actor& home;
+  open_log wanted;
+  result<std::unique_ptr<storage::log>> outcome = fail(errc::internal);
+};
+
+/// Takes a deleted log's files away, beside the lane.
+struct poller_actor::remove_job final : runtime::blocking_job {
+  remove_job(poller_actor& actor, std::string path, log_id which, caf::actor who,
+             std::uint64_t number)
+      : home(actor), directory(std::move(path)), log(which), requester(std::move(who)),
+        cookie(number) {}
+  void run() override { outcome = home.home_.remove_directory(directory); }
+  void finish() override {
+    if (!outcome)
+      runtime::log(log_level::error, "log_removal_failed",
+                   {{"directory", directory}, {"error", std::strerror(outcome.error().system)}});
+    if (requester)
+      home.send(requester, log_deleted{log, cookie, outcome.has_value()});
+    std::erase_if(home.removing_, [this](const auto& each) { return each.get() == this; });
+  }
+  poller_actor& home;
+  std::string directory;
+  log_id log;
+  caf::actor requester;
+  std::uint64_t cookie;
+  result<> outcome;
+};
+
+poller_actor::poller_actor(caf::actor_config& config, const poller_options& options,
+                           poller_memory& memory, runtime::buffer_pool& chunks,
+                           storage::data_dir& home, runtime::metric_set& metrics)
+    : resident_actor<>(config), options_(options), memory_(memory), home_(home), metrics_(metrics),
+      cache_(options.storage.tail_cache_bytes) {
+  (void)chunks;
+}
+
+poller_actor::~poller_actor() = default;
+
+caf::behavior poller_actor::make_behavior() {
+  auto& lane = home_lane();
+  memory_.replies->on_return(&poller_actor::feed, this);
+  memory_.outcome_messages.on_return(&poller_actor::feed, this);
+  memory_.reply_messages.on_return(&poller_actor::feed, this);
+  disk_ = storage::make_posix_disk({.ring = lane.ring(),
+                                    .helper = lane.ring() == nullptr ? &lane.helper() : nullptr,
+                                    .allow_direct = options_.direct});
+  reader_ = std::make_unique<storage::reader>(*memory_.reads, options_.storage);
+  environment_ = {.door = disk_.get(),
+                  .cache = &cache_,
+                  .clock = &lane.time(),
+                  .helper = &lane.helper(),
+                  .owner = this,
+                  .quarantine = home_.quarantine(),
+                  .chosen = options_.storage};
+  for (std::uint32_t i = 0; i < 2 * options_.storage.read_depth; ++i)
+    idle_fetchers_.push_back(
+        fetchers_.emplace_back(new fetcher(*this, *reader_, *memory_.replies)).get());
+  set_default_handler(caf::drop);
+  return {
+      [this](shard_routes& routes) {
+        routes_ = std::move(routes);
+        answers_.resize(routes_.networks.size());
+        arm_timer(home_lane().time().steady_ns());
+      },
+      [this](runtime::message_ref<sealed>& message) { submit(*message); },
+      [this](runtime::message_ref<read_request>& request) { reads_.push(std::move(request)); },
+      [this](const open_log& wanted) { open(wanted); },
+      [this](const delete_log& wanted) { remove(wanted); },
+      [this](const describe_log& wanted) { describe(wanted); },
+      [this](const drop_before& wanted) {
+        if (auto found = logs_.find(wanted.log.value); found != logs_.end())
+          if (auto dropped = found->second.log->drop_segments_before(wanted.batch); !dropped)
+            runtime::log(log_level::error, "segments_not_dropped",
+                         {{"log", wanted.log.value}, {"error", describe_error(dropped.error())}});
+      },
+      [this](const close_logs& wanted) {
+        closing_for_ = wanted.requester;
+        for (auto& [id, slot] : logs_) {
+          wake_followers(slot, true);
+          slot.log->close();
+          log_changed(*slot.log);
+        }
+        advance_ends();
+      },
+  };
+}
+
+void poller_actor::on_exit() {
+  routes_ = {};
+  closing_for_ = nullptr;
+  home_lane().forget(*this);
+}
+
+void poller_actor::feed(void* self) {
+  auto* actor = static_cast<poller_actor*>(self);
+  actor->fed_.store(true, std::memory_order_release);
+  actor->home_lane().notify();
+}
+
+bool poller_actor::ready() const {
+  return resident_actor<>::ready() || !changed_.empty() || !finished_.empty() ||
+         fed_.load(std::memory_order_acquire);
+}
+
+bool poller_actor::poll() {
+  const auto got = take_messages();
+  if (got == mail::ended)
+    return true;
+  const bool fed = fed_.load(std::memory_order_relaxed) && fed_.exchange(false);
+  if (got == mail::none && !fed && changed_.empty() && finished_.empty())
+    return false;
+  settle();
+  serve_waiting();
+  send_answers();
+  send_replies();
+  return true;
+}
+
+// -- logs ------------------------------------------------------------------------------------
+
+void poller_actor::open(const open_log& wanted) {
+  if (auto found = logs_.find(wanted.policy.log.value); found != logs_.end()) {
+    found->second.log->set_level(wanted.policy.level, wanted.policy.linger_ns);
+    if (wanted.requester)
+      send(wanted.requester, log_opened{wanted.policy.log, wanted.cookie, true, errc{}});
+    return;
+  }
+  auto& job = *opening_.emplace_back(std::make_unique<open_job>(*this, wanted));
+  home_lane().helper().submit(job);
+}
+
+void poller_actor::opened(open_job& job) {
+  const auto& wanted = job.wanted;
+  const auto log = wanted.policy.log;
+  if (!job.outcome) {
+    const auto why = job.outcome.error();
+    runtime::log(log_level::error, "log_open_failed",
+                 {{"log", log.value},
+                  {"directory", wanted.policy.directory},
+                  {"error", describe_error(why)}});
+    metrics_.add(counter::errors_io);
+    if (wanted.requester)
+      send(wanted.requester, log_opened{log, wanted.cookie, false, why.code});
+  } else {
+    auto& slot = logs_[log.value];
+    slot.log = std::move(*job.outcome);
+    const auto& found = slot.log->recovered();
+    metrics_.add(counter::log_recoveries);
+    metrics_.add(counter::quarantined_bytes, found.quarantined_bytes);
+    const bool notable = found.damaged || found.quarantined_bytes > 0 ||
+                         found.lost_to_bound_bytes > 0 || found.indexes_rebuilt > 0;
+    runtime::log(notable ? log_level::warning : log_level::debug, "log_opened",
+                 {{"log", log.value},
+                  {"directory", wanted.policy.directory},
+                  {"end", slot.log->durable_end().value},
+                  {"segments", slot.log->segment_count()},
+                  {"batches_walked", found.batches_walked},
+                  {"quarantined_bytes", found.quarantined_bytes},
+                  {"indexes_rebuilt", found.indexes_rebuilt},
+                  {"damaged", found.damaged}});
+    slot.seen_state = slot.log->state();
+    send(routes_.ingestion,
+         log_ready{std::make_shared<const storage::append_start>(slot.log->start()),
+                   wanted.requester, wanted.cookie});
+    log_changed(*slot.log);
+  }
+  std::erase_if(opening_, [&](const auto& each) { return each.get() == &job; });
+}
+
+void poller_actor::log_changed(storage::log& which) {
+  auto found = logs_.find(which.id().value);
+  if (found == logs_.end() || found->second.changed)
+    return;
+  found->second.changed = true;
+  changed_.push_back(&found->second);
+}
+
+void poller_actor::submit(sealed& message) {
+  const auto log = message.run.log;
+  auto found = logs_.find(log.value);
+  if (found == logs_.end()) {
+    for (const auto& each : message.acks)
+      answer(each, log, false, errc::topic_not_found);
+    return;
+  }
+  auto& slot = found->second;
+  for (const auto& each : message.acks)
+    slot.acks.wait(each);
+  metrics_.add(counter::batches_written, message.run.batches.size());
+  if (slot.submitted_ns == 0)
+    slot.submitted_ns = message.sealed_ns;
+  slot.log->submit(message.run);
+  log_changed(*slot.log);
+}
+
+void poller_actor::settle() {
+  for (std::size_t i = 0; i < changed_.size(); ++i) // settling may bring further changes
+    settle(*changed_[i]);
+  changed_.clear();
+}
+
+void poller_actor::settle(log_slot& slot) {
+  slot.changed = false;
+  auto& log = *slot.log;
+  const auto now = home_lane().time().steady_ns();
+  log.pump(now);
+  const auto progress = log.take_progress();
+  slot.acks.durable(log.id(), progress.durable_next, *this);
+  if (progress.failed)
+    slot.acks.failed(log.id(), progress.failed_end, errc::io_failed, *this);
+  report(slot, progress);
+  if (progress.grant_changed)
+    send(routes_.ingestion, log_grant{log.id(), progress.grant});
+  if (progress.batches > 0)
+    wake_followers(slot, false);
+  if (log.closed() || closing_for_ || slot.deleting)
+    advance_ends();
+}
+
+void poller_actor::report(log_slot& slot, const storage::log_progress& progress) {
+  if (progress.groups > 0) {
+    const auto now = home_lane().time().steady_ns();
+    metrics_.add(counter::io_ops_completed, progress.groups);
+    metrics_.add(counter::io_ops_submitted, progress.groups);
+    metrics_.add(counter::bytes_written, progress.group_bytes);
+    metrics_.observe(histogram::io_write_latency, progress.write_ns);
+    metrics_.observe(histogram::stage_write, progress.write_ns);
+    if (progress.flush_ns > 0) {
+      metrics_.observe(histogram::io_flush_latency, progress.flush_ns);
+      metrics_.observe(histogram::stage_flush, progress.flush_ns);
+    }
+    if (slot.submitted_ns != 0)
+      metrics_.observe(histogram::ack_latency, now - std::min(now, slot.submitted_ns));
+    slot.submitted_ns = slot.acks.empty() ? 0 : now;
+  }
+  if (progress.state == slot.seen_state)
+    return;
+  const auto id = slot.log->id().value;
+  const auto severity = progress.state == log_state::open || progress.state == log_state::closed
+                            ? log_level::info
+                            : log_level::error;
+  runtime::log(severity, "log_state",
+               {{"log", id},
+                {"directory", slot.log->directory()},
+                {"from", name_of(slot.seen_state)},
+                {"to", name_of(progress.state)},
+                {"error", progress.failed ? std::strerror(progress.failure.system) : ""}});
+  if (severity == log_level::error)
+    metrics_.add(counter::errors_io);
+  slot.seen_state = progress.state;
+  double fenced = 0;
+  for (const auto& [other, each] : logs_)
+    fenced += each.log->state() == log_state::fenced || each.log->state() == log_state::damaged;
+  metrics_.set(gauge::fenced_logs, fenced);
+}
+
+void poller_actor::remove(const delete_log& wanted) {
+  auto found = logs_.find(wanted.log.value);
+  if (found == logs_.end()) {
+    if (wanted.requester)
+      send(wanted.requester, log_deleted{wanted.log, wanted.cookie, true});
+    return;
+  }
+  auto& slot = found->second;
+  slot.deleting = true;
+  slot.requester = wanted.requester;
+  slot.cookie = wanted.cookie;
+  wake_followers(slot, true);
+  slot.log->close();
+  log_changed(*slot.log);
+}
+
+// Ends what has come to its end: deleted logs whose last operation is over, and the drain.
+void poller_actor::advance_ends() {
+  for (auto entry = logs_.begin(); entry != logs_.end();) {
+    auto& slot = entry->second;
+    const bool over = slot.log->closed() && slot.log->idle() && slot.fetches == 0;
+    if (!slot.deleting || !over) {
+      ++entry;
+      continue;
+    }
+    const auto id = slot.log->id();
+    auto& job = *removing_.emplace_back(std::make_unique<remove_job>(
+        *this, slot.log->directory(), id, slot.requester, slot.cookie));
+    slot.acks.fail_all(id, errc::topic_not_found, *this);
+    std::erase(changed_, &slot);
+    entry = logs_.erase(entry);
+    home_lane().helper().submit(job);
+  }
+  if (closing_for_ && std::all_of(logs_.begin(), logs_.end(),
+                                  [](const auto& entry) { return entry.second.log->closed(); })) {
+    send(closing_for_, logs_closed{options_.shard});
+    closing_for_ = nullptr;
+  }
+}
+
+void poller_actor::describe(const describe_log& wanted) {
+  log_described facts{wanted.log, wanted.cookie, false, {}};
+  if (auto found = logs_.find(wanted.log.value); found != logs_.end()) {
+    const auto& log = *found->second.log;
+    facts.done = true;
+    facts.facts = {.partition = 0,
+                   .log = wanted.log,
+                   .start = log.start_offset(),
+                   .end = log.durable_end(),
+                   .durable_end = log.durable_end(),
+                   .records = log.durable_records().value - log.start_record().value,
+                   .first_record = log.start_record(),
+                   .segments = log.segment_count(),
+                   .bytes = log.disk_bytes(),
+                   .state = std::string{name_of(log.state())}};
+  }
+  send(wanted.requester, std::move(facts));
+}
+
+// -- reads -----------------------------------------------------------------------------------
+
+void poller_actor::serve_waiting() {
+  while (!reads_.empty() && serve(reads_.front()))
+    reads_.pop();
+}
+
+bool poller_actor::serve(runtime::message_ref<read_request>& request) {
+  auto found = logs_.find(request->log.value);
+  if (found == logs_.end() || found->second.deleting) {
+    refuse(request, errc::topic_not_found);
+    return true;
+  }
+  auto& slot = found->second;
+  if (fetcher::should_wait(*request, *slot.log)) {
+    const auto now = home_lane().time().steady_ns();
+    if (request->received_ns + request->max_wait_ms * ms_in_ns > now) {
+      slot.following.push_back(std::move(request));
+      arm_timer(now);
+      return true;
+    }
+  }
+  if (idle_fetchers_.empty())
+    return false;
+  auto reply = memory_.reply_messages.take();
+  if (!reply)
+    return false;
+  auto& by = *idle_fetchers_.back();
+  idle_fetchers_.pop_back();
+  ++slot.fetches;
+  if (by.begin(request, reply, *slot.log))
+    return true;
+  --slot.fetches;
+  idle_fetchers_.push_back(&by);
+  metrics_.add(counter::consumer_throttled);
+  return false;
+}
+
+void poller_actor::refuse(runtime::message_ref<read_request>& request, errc why) {
+  auto reply = memory_.reply_messages.take();
+  if (!reply) { // as many as there are sessions at most: wait with the others
+    reads_.push(std::move(request));
+    return;
+  }
+  reply->to = request->from;
+  reply->log = request->log;
+  reply->kind = request->kind;
+  reply->done = false;
+  reply->refusal = why;
+  reply->received_ns = request->received_ns;
+  finished_.push_back(std::move(reply));
+  request.reset();
+}
+
+void poller_actor::fetched(fetcher& by) {
+  auto found = logs_.find(by.log()->id().value);
+  LANCE_CHECK(found != logs_.end());
+  --found->second.fetches;
+  auto& reply = *by.reply();
+  if (reply.done) {
+    std::uint64_t bytes = 0;
+    for (const auto size : reply.sizes)
+      bytes += size;
+    metrics_.add(counter::reads);
+    metrics_.add(counter::read_bytes, bytes);
+  } else if (reply.refusal == errc::corrupt) {
+    metrics_.add(counter::errors_checksum);
+    runtime::log(log_level::error, "read_corrupt",
+                 {{"log", by.log()->id().value},
+                  {"directory", by.log()->directory()},
+                  {"offset", reply.start.value},
+                  {"remedy", "lnc segment verify names the damaged batch"}});
+  }
+  finished_.push_back(std::move(by.reply()));
+  if (found->second.deleting)
+    log_changed(*by.log());
+  by.release();
+  idle_fetchers_.push_back(&by);
+}
+
+void poller_actor::wake_followers(log_slot& slot, bool all) {
+  const auto now = home_lane().time().steady_ns();
+  std::size_t kept = 0;
+  for (auto& each : slot.following) {
+    const bool over = all || each->received_ns + each->max_wait_ms * ms_in_ns <= now ||
+                      !fetcher::should_wait(*each, *slot.log);
+    if (!over) {
+      slot.following[kept++] = std::move(each);
+      continue;
+    }
+    each->max_wait_ms = 0;
+    reads_.push(std::move(each));
+  }
+  slot.following.resize(kept);
+}
+
+// -- answers ---------------------------------------------------------------------------------
+
+void poller_actor::answer(const pending_ack& ack, log_id log, bool durable, errc refusal) {
+  const auto& to = ack.to;
+  if (to.network == reply_address::internal) {
+    send(routes_.metadata, appended{log, to.ticket, ack.batch, durable, refusal});
+    return;
+  }
+  unsent_.push({to, outcome{to.session, to.generation, to.ticket, durable, refusal}});
+}
+
+void poller_actor::send_answers() {
+  const auto now = home_lane().time().steady_ns();
+  while (!unsent_.empty()) {
+    const auto network = unsent_.front().first.network;
+    auto& filling = answers_[network];
+    if (filling && filling->list.size() == outcomes_max)
+      memory_.outcome_messages.send(routes_.networks[network], std::move(filling), context());
+    if (!filling) {
+      filling = memory_.outcome_messages.take();
+      if (!filling)
+        break; // fed() brings us back
+      filling->durable_ns = now;
+    }
+    filling->list.push_back(unsent_.pop().second);
+  }
+  for (std::size_t network = 0; network < answers_.size(); ++network)
+    if (answers_[network])
+      memory_.outcome_messages.send(routes_.networks[network], std::move(answers_[network]),
+                                    context());
+}
+
+void poller_actor::send_replies() {
+  for (auto& each : finished_) {
+    const auto network = each->to.network;
+    memory_.reply_messages.send(routes_.networks[network], std::move(each), context());
+  }
+  finished_.clear();
+}
+
+// -- time ------------------------------------------------------------------------------------
+
+void poller_actor::expired(std::uint64_t now_ns) {
+  if (now_ns >= next_tick_ns_) {
+    next_tick_ns_ = now_ns + options_.storage.tick_ns;
+    for (auto& [id, slot] : logs_) {
+      slot.log->tick(now_ns);
+      log_changed(*slot.log);
+    }
+  } else {
+    for (auto& [id, slot] : logs_)
+      if (slot.log->due_ns() <= now_ns)
+        log_changed(*slot.log);
+  }
+  for (auto& [id, slot] : logs_)
+    if (!slot.following.empty())
+      wake_followers(slot, false);
+  metrics_.set(gauge::buffer_pool_saturation,
+               static_cast<double>(memory_.replies->lent()) / memory_.replies->count());
+  if (!reads_.empty())
+    fed_.store(true, std::memory_order_relaxed);
+  arm_timer(now_ns);
+}
+
+void poller_actor::arm_timer(std::uint64_t now_ns) {
+  auto soonest = std::max(next_tick_ns_, now_ns);
+  for (auto& [id, slot] : logs_) {
+    soonest = std::min(soonest, slot.log->due_ns());
+    for (const auto& each : slot.following)
+      soonest = std::min(soonest, each->received_ns + each->max_wait_ms * ms_in_ns);
+  }
+  home_lane().arm(*this, std::max(soonest, now_ns + 1));
+}
+
+} // namespace lance::actors

@@ -1,0 +1,122 @@
+// Owns the open logs of its shard: takes sealed batches to disk in commit groups, answers who waits
+// for them, serves reads. One per shard, on the I/O lane; the lane's ring carries its files.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <caf/actor.hpp>
+
+#include "actors/acks.hpp"
+#include "actors/fetcher.hpp"
+#include "actors/messages.hpp"
+#include "runtime/lane.hpp"
+#include "runtime/metrics.hpp"
+#include "storage/data_dir.hpp"
+#include "storage/log.hpp"
+#include "storage/posix_disk.hpp"
+#include "storage/reader.hpp"
+#include "storage/tail_cache.hpp"
+
+namespace lance::actors {
+
+struct poller_options {
+  std::uint16_t shard = 0;
+  storage::options storage;
+  std::uint64_t linger_ns = 0;
+  bool direct = true;
+};
+
+/// Memory of one shard's poller; made before the actor system and destroyed after it.
+struct poller_memory {
+  std::unique_ptr<runtime::buffer_pool> replies; ///< what fetches return
+  std::unique_ptr<runtime::buffer_pool> reads;   ///< what comes from disk on its way there
+  runtime::message_pool<outcomes> outcome_messages{messages_in_flight};
+  runtime::message_pool<read_reply> reply_messages{messages_in_flight};
+};
+
+class poller_actor final : public runtime::resident_actor<>,
+                           private storage::log_owner,
+                           private answer_sink,
+                           private fetch_owner,
+                           private runtime::lane_timer {
+ public:
+  /// `chunks` is ingestion's pool, whose buffers come here to be written; `home` outlives the
+  /// actor.
+  poller_actor(caf::actor_config& config, const poller_options& options, poller_memory& memory,
+               runtime::buffer_pool& chunks, storage::data_dir& home, runtime::metric_set& metrics);
+  ~poller_actor() override;
+
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+  bool poll() override;
+  [[nodiscard]] bool ready() const override;
+  const char* name() const override { return "poller"; }
+
+ private:
+  struct log_slot {
+    std::unique_ptr<storage::log> log;
+    ack_line acks;
+    std::vector<runtime::message_ref<read_request>> following; ///< readers who wait for more
+    std::uint32_t fetches = 0;                                 ///< under way
+    bool changed = false;
+    storage::log_state seen_state = storage::log_state::open;
+    std::uint64_t submitted_ns = 0; ///< of the oldest run not yet durable
+    // deletion
+    bool deleting = false;
+    caf::actor requester;
+    std::uint64_t cookie = 0;
+  };
+  struct open_job;
+  struct remove_job;
+
+  // -- storage::log_owner, answer_sink, fetch_owner, lane_timer
+  void log_changed(storage::log& which) override;
+  void answer(const pending_ack& to, log_id log, bool durable, errc refusal) override;
+  void fetched(fetcher& by) override;
+  void expired(std::uint64_t now_ns) override;
+
+  void open(const open_log& wanted);
+  void opened(open_job& job);
+  void submit(sealed& message);
+  void settle();
+  void settle(log_slot& slot);
+  void report(log_slot& slot, const storage::log_progress& progress);
+  void serve_waiting();
+  bool serve(runtime::message_ref<read_request>& request);
+  void refuse(runtime::message_ref<read_request>& request, errc why);
+  void wake_followers(log_slot& slot, bool all);
+  void send_answers();
+  void send_replies();
+  void describe(const describe_log& wanted);
+  void remove(const delete_log& wanted);
+  void advance_ends();
+  void arm_timer(std::uint64_t now_ns);
+  static void feed(void* self);
+
+  const poller_options options_;
+  poller_memory& memory_;
+  storage::data_dir& home_;
+  runtime::metric_set& metrics_;
+  shard_routes routes_;
+  std::unique_ptr<storage::disk> disk_;
+  storage::tail_cache cache_;
+  std::unique_ptr<storage::reader> reader_;
+  storage::log_environment environment_;
+  std::unordered_map<std::uint32_t, log_slot> logs_;
+  std::vector<log_slot*> changed_;
+  std::vector<std::unique_ptr<open_job>> opening_;
+  std::vector<std::unique_ptr<remove_job>> removing_;
+  storage::ring<runtime::message_ref<read_request>> reads_; // wait for a fetcher, in order
+  std::vector<std::unique_ptr<fetcher>> fetchers_;
+  std::vector<fetcher*> idle_fetchers_;
+  std::vector<runtime::message_ref<read_reply>> finished_; // wait to be sent
+  std::vector<runtime::message_ref<outcomes>> answers_;    // by network actor
+  storage::ring<std::pair<reply_address, outcome>> unsent_;
+  caf::actor closing_for_;
+  std::uint64_t next_tick_ns_ = 0;
+  std::atomic<bool> fed_{false};
+};
+
+} // namespace lance::actors

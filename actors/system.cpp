@@ -1,0 +1,424 @@
+#include "actors/system.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <thread>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+
+#include "actors/http.hpp"
+#include "actors/ingestion_actor.hpp"
+#include "actors/journal.hpp"
+#include "actors/listener.hpp"
+#include "actors/metadata_actor.hpp"
+#include "actors/network_actor.hpp"
+#include "actors/poller_actor.hpp"
+#include "config/print.hpp"
+#include "runtime/lane_scheduler.hpp"
+#include "runtime/log.hpp"
+#include "runtime/machine.hpp"
+#include "runtime/metrics.hpp"
+#include "runtime/placement.hpp"
+#include "storage/data_dir.hpp"
+#include "storage/posix_disk.hpp"
+
+namespace lance::actors {
+
+using runtime::log_level;
+
+namespace {
+
+constexpr const char* version = "0.1.0";
+/// Recovery of a large data directory may take its time; an operator sees its progress meanwhile.
+constexpr auto start_limit = std::chrono::minutes{24 * 60};
+
+/// What the machine gives and what was chosen for it.
+struct choice {
+  runtime::machine machine;
+  runtime::placement plan;
+  runtime::uring_capabilities capabilities;
+  bool use_uring = false;
+  std::string backend; ///< "io_uring", "io_uring (buffers not registered)", "pwritev"
+};
+
+choice choose(const config::config& values) {
+  choice made;
+  made.machine = runtime::read_machine(
+      {.nic_pci_addr = values.network.nic_pci_addr, .data_dir = values.node.data_dir});
+  runtime::placement_request request;
+  request.network = static_cast<unsigned>(values.lanes.network);
+  request.ingest = static_cast<unsigned>(values.lanes.ingest);
+  request.io = static_cast<unsigned>(values.lanes.io);
+  for (const auto cpu : values.lanes.cpus)
+    request.cpus.push_back(static_cast<int>(cpu));
+  request.idle = values.lanes.idle == config::lane_idle::spin   ? runtime::idle_request::spin
+                 : values.lanes.idle == config::lane_idle::park ? runtime::idle_request::park
+                                                                : runtime::idle_request::automatic;
+  request.numa = values.numa.enabled;
+  request.memory_bytes = values.io.buffer_bytes;
+  request.chunk_bytes = values.io.batch_size;
+  made.plan = runtime::place(made.machine, request);
+  made.capabilities = runtime::probe_uring();
+  made.use_uring = made.capabilities.available && values.io.backend != config::io_backend::pwritev;
+  made.backend = !made.use_uring                        ? "pwritev"
+                 : made.capabilities.registered_buffers ? "io_uring"
+                                                        : "io_uring (buffers not registered)";
+  return made;
+}
+
+storage::options storage_options(const config::config& values, const choice& chosen) {
+  storage::options options;
+  options.segment_bytes = values.io.segment_bytes;
+  options.preallocate_bytes = values.io.preallocate ? options.preallocate_bytes : 0;
+  options.read_depth = static_cast<std::uint32_t>(values.io.read_depth);
+  // The cache lives in the append pool and leaves half of it for what is being written.
+  options.tail_cache_bytes =
+      std::min<std::uint64_t>(values.io.tail_cache_bytes, chosen.plan.memory.append.total() / 2);
+  return options;
+}
+
+std::vector<runtime::lane_options> lane_options(const config::config& values,
+                                                const choice& chosen) {
+  std::vector<runtime::lane_options> lanes;
+  for (std::size_t i = 0; i < chosen.plan.lanes.size(); ++i) {
+    const auto& plan = chosen.plan.lanes[i];
+    runtime::lane_options options;
+    options.number = i;
+    options.cpu = plan.cpu;
+    options.numa_node = plan.node;
+    options.idle = plan.idle;
+    options.use_uring = chosen.use_uring;
+    options.capabilities = chosen.capabilities;
+    options.submission_depth = static_cast<unsigned>(values.io.uring_sq_depth);
+    const bool network =
+        std::find(chosen.plan.network_lanes.begin(), chosen.plan.network_lanes.end(), i) !=
+        chosen.plan.network_lanes.end();
+    options.receive_buffers = network ? chosen.plan.memory.receive.count : 8;
+    options.receive_buffer_bytes = chosen.plan.memory.receive.bytes;
+    lanes.push_back(options);
+  }
+  return lanes;
+}
+
+struct shard_memory {
+  ingestion_memory ingestion;
+  poller_memory poller;
+};
+
+result<std::unique_ptr<shard_memory>> make_shard_memory(const choice& chosen, int node) {
+  auto made = std::make_unique<shard_memory>();
+  const auto pool = [&](std::unique_ptr<runtime::buffer_pool>& into, std::uint32_t count,
+                        std::uint64_t bytes) -> result<> {
+    auto fresh =
+        runtime::buffer_pool::make({.count = count, .buffer_bytes = bytes, .numa_node = node});
+    if (!fresh)
+      return tl::unexpected{fresh.error()};
+    into = std::move(*fresh);
+    return {};
+  };
+  const auto& memory = chosen.plan.memory;
+  if (auto one = pool(made->ingestion.chunks, memory.append.count, memory.append.bytes); !one)
+    return tl::unexpected{one.error()};
+  if (auto two = pool(made->poller.replies, memory.reply.count, memory.reply.bytes); !two)
+    return tl::unexpected{two.error()};
+  if (auto three = pool(made->poller.reads, 8, memory.reply.bytes); !three)
+    return tl::unexpected{three.error()};
+  return made;
+}
+
+} // namespace
+
+std::string describe_placement(const config::config& values) {
+  const auto chosen = choose(values);
+  std::string text = "\n# chosen for this machine\n# backend: " + chosen.backend + "\n# lanes:";
+  for (const auto& lane : chosen.plan.lanes)
+    text += " cpu" + (lane.cpu < 0 ? std::string{"*"} : std::to_string(lane.cpu)) +
+            (lane.idle == runtime::idle_policy::spin ? "/spin" : "/park");
+  text += "\n# shards: " + std::to_string(chosen.plan.shards.size()) +
+          "\n# memory for buffers: " + std::to_string(chosen.plan.memory.total / MiB) + " MiB\n";
+  for (const auto& sentence : chosen.plan.why)
+    text += "# " + sentence + "\n";
+  return text;
+}
+
+/// Members in the order of their making; destroyed in the opposite one.
+struct server::parts {
+  bound_addresses addresses;
+  health state;
+  runtime::real_clock clock;
+  runtime::metrics_registry metrics;
+  choice chosen;
+  storage::options storage;
+  std::unique_ptr<storage::disk> door;
+  std::unique_ptr<storage::data_dir> home;
+  std::vector<listening_socket> listeners; ///< one per network actor
+  std::vector<std::unique_ptr<network_memory>> network_pools;
+  std::vector<std::unique_ptr<shard_memory>> shard_pools;
+  caf::actor_system_config caf_config;
+  std::optional<caf::actor_system> system;
+  std::vector<caf::actor> networks, ingestion, pollers;
+  caf::actor metadata;
+  std::unique_ptr<http_server> http;
+
+  result<> open_disk(const config::config& values, std::string& explanation);
+  result<> open_sockets(const config::config& values, std::string& explanation);
+  result<> make_actors(const config::config& values, journal_contents contents,
+                       std::string& explanation);
+  result<> await_logs(std::string& explanation);
+  result<> open_http(const config::loaded& loaded, std::string& explanation);
+  void tell_routes(caf::scoped_actor& self);
+  bool close_everything(std::uint64_t limit_ms);
+};
+
+result<> server::parts::open_disk(const config::config& values, std::string& explanation) {
+  door = storage::make_posix_disk({});
+  storage::node_identity fresh;
+  fresh.id = node_id{static_cast<std::uint16_t>(values.node.id)};
+  auto opened = storage::data_dir::open(*door, values.node.data_dir, fresh, explanation);
+  if (!opened)
+    return tl::unexpected{opened.error()};
+  home = std::move(*opened);
+  return {};
+}
+
+result<> server::parts::open_sockets(const config::config& values, std::string& explanation) {
+  const auto count = chosen.plan.network_lanes.size();
+  auto address = values.network.bind;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto socket = listen_on(address, count > 1, explanation);
+    if (!socket) {
+      explanation = "network.bind: " + explanation;
+      return tl::unexpected{socket.error()};
+    }
+    address = socket->address; // the further ones share the port the first one got
+    listeners.push_back(std::move(*socket));
+  }
+  addresses.lwp = address;
+  return {};
+}
+
+result<> server::parts::make_actors(const config::config& values, journal_contents contents,
+                                    std::string& explanation) {
+  const auto failed = [&](const error& why, const char* what) {
+    explanation = std::string{what} + ": " + describe_error(why) +
+                  "; lower io.buffer_bytes or give the process more memory";
+    return tl::unexpected{why};
+  };
+  const auto& plan = chosen.plan;
+  for (const auto lane : plan.network_lanes) {
+    // A torn frame of the largest size, beside others.
+    const auto buffers =
+        static_cast<std::uint32_t>(values.network.max_frame_bytes / (64 * KiB) + 64);
+    auto memory = network_memory::make(buffers, plan.lanes[lane].node);
+    if (!memory)
+      return failed(memory.error(), "no memory for receive buffers");
+    network_pools.push_back(std::move(*memory));
+  }
+  for (const auto& shard : plan.shards) {
+    auto memory = make_shard_memory(chosen, plan.lanes[shard.io_lane].node);
+    if (!memory)
+      return failed(memory.error(), "no memory for append buffers");
+    shard_pools.push_back(std::move(*memory));
+  }
+
+  caf_config.set("scheduler.max-threads", static_cast<std::size_t>(plan.workers));
+  runtime::lane_scheduler::install(caf_config, lane_options(values, chosen));
+  system.emplace(caf_config);
+  system->await_actors_before_shutdown(false);
+  auto& lanes = runtime::lane_scheduler::of(*system);
+  if (!lanes.started())
+    return failed(lanes.started().error(), "the lanes could not be started");
+
+  const auto node = home->identity().id;
+  for (std::size_t i = 0; i < plan.network_lanes.size(); ++i) {
+    network_options options;
+    options.number = static_cast<std::uint16_t>(i);
+    options.listener = listeners[i].descriptor;
+    options.max_connections = static_cast<std::uint32_t>(
+        std::max<std::uint64_t>(1, values.network.max_connections / plan.network_lanes.size()));
+    options.max_frame_bytes = static_cast<std::uint32_t>(values.network.max_frame_bytes);
+    options.idle_timeout_ns = values.network.idle_timeout_ms * ms_in_ns;
+    options.tcp_nodelay = values.network.tcp_nodelay;
+    networks.push_back(lanes.spawn_on<network_actor>(
+        plan.network_lanes[i], options, std::ref(*network_pools[i]), std::ref(metrics.make_set())));
+  }
+  for (std::size_t i = 0; i < plan.shards.size(); ++i) {
+    auto& memory = *shard_pools[i];
+    const auto number = static_cast<std::uint16_t>(i);
+    ingestion.push_back(lanes.spawn_on<ingestion_actor>(
+        plan.shards[i].ingest_lane, ingestion_options{number, node, storage},
+        std::ref(memory.ingestion), std::ref(metrics.make_set())));
+    pollers.push_back(lanes.spawn_on<poller_actor>(
+        plan.shards[i].io_lane,
+        poller_options{number, storage, values.io.linger_us * us_in_ns, values.io.o_direct},
+        std::ref(memory.poller), std::ref(*memory.ingestion.chunks), std::ref(*home),
+        std::ref(metrics.make_set())));
+  }
+  metadata_options options;
+  options.node = node;
+  options.version = version;
+  options.max_frame_bytes = values.network.max_frame_bytes;
+  options.linger_ns = values.io.linger_us * us_in_ns;
+  options.direct = values.io.o_direct;
+  options.backend = chosen.backend;
+  metadata = system->spawn<metadata_actor>(options, std::move(contents), std::ref(*home));
+  return {};
+}
+
+void server::parts::tell_routes(caf::scoped_actor& self) {
+  for (std::size_t i = 0; i < pollers.size(); ++i) {
+    const shard_routes routes{ingestion[i], pollers[i], networks, metadata};
+    self->send(ingestion[i], routes);
+    self->send(pollers[i], routes);
+  }
+  self->send(metadata, metadata_routes{ingestion, pollers, networks, self});
+}
+
+result<> server::parts::await_logs(std::string& explanation) {
+  caf::scoped_actor self{*system};
+  tell_routes(self);
+  node_ready outcome;
+  self->receive([&](const node_ready& heard) { outcome = heard; },
+                caf::after(start_limit) >> [&] { outcome.done = false; });
+  if (!outcome.done) {
+    explanation = "the logs could not be opened in time";
+    return fail(errc::timed_out);
+  }
+  state.logs_recovered = outcome.logs;
+  if (outcome.failed > 0)
+    runtime::log(log_level::error, "logs_not_open",
+                 {{"count", outcome.failed}, {"remedy", "see the log_open_failed lines above"}});
+  for (const auto& network : networks)
+    self->send(network, network_routes{ingestion, pollers, metadata});
+  return {};
+}
+
+result<> server::parts::open_http(const config::loaded& loaded, std::string& explanation) {
+  const auto began = clock.steady_ns();
+  http_providers providers;
+  providers.metrics_text = [this] { return metrics.text(); };
+  providers.config_text = [text = config::print_config(loaded)] { return text; };
+  providers.uptime_secs = [this, began] { return (clock.steady_ns() - began) / s_in_ns; };
+  providers.version = version;
+  providers.build = chosen.backend;
+  auto opened = http_server::start({loaded.values.http.bind, loaded.values.metrics.bind}, state,
+                                   std::move(providers), explanation);
+  if (!opened)
+    return tl::unexpected{opened.error()};
+  http = std::move(*opened);
+  addresses.http = http->health_address();
+  addresses.metrics = http->metrics_address();
+  return {};
+}
+
+server::server(std::unique_ptr<parts> made) : parts_(std::move(made)) {}
+
+result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
+                                              std::string& explanation) {
+  const auto& values = loaded.values;
+  auto parts = std::make_unique<server::parts>();
+  auto& the = *parts;
+  the.chosen = choose(values);
+  if (values.io.backend == config::io_backend::uring && !the.chosen.capabilities.available) {
+    explanation = std::string{"io.backend = \"uring\", but this process may not use io_uring: "} +
+                  std::strerror(the.chosen.capabilities.refusal) +
+                  "; allow the three io_uring calls or set io.backend = \"auto\"";
+    return fail(errc::bad_config);
+  }
+  the.storage = storage_options(values, the.chosen);
+  if (const auto wrong = storage::validate(the.storage); !wrong.empty()) {
+    explanation = std::string{wrong};
+    return fail(errc::bad_config);
+  }
+  the.state.coordinator_ready = true; // alone, there is nobody to coordinate with
+  the.metrics.set_info(runtime::info::build_version, version);
+  the.metrics.set_info(runtime::info::io_backend, the.chosen.backend);
+  // HTTP first: the startup probe shows recovery while it runs.
+  if (auto done = the.open_disk(values, explanation); !done)
+    return tl::unexpected{done.error()};
+  if (auto done = the.open_http(loaded, explanation); !done)
+    return tl::unexpected{done.error()};
+  if (auto done = the.open_sockets(values, explanation); !done)
+    return tl::unexpected{done.error()};
+  cluster::topic_policy defaults;
+  defaults.level = values.durability.level;
+  defaults.mode = values.replication.mode;
+  auto contents = read_journal(*the.door, *the.home, the.clock, the.storage, defaults, explanation);
+  if (!contents)
+    return tl::unexpected{contents.error()};
+  the.state.logs_to_recover = contents->topics.topics().size() + 1;
+  if (auto done = the.make_actors(values, std::move(*contents), explanation); !done)
+    return tl::unexpected{done.error()};
+  if (auto done = the.await_logs(explanation); !done)
+    return tl::unexpected{done.error()};
+  the.state.startup_complete = true;
+  the.state.data_plane_ready = true;
+  std::string cpus;
+  for (const auto& lane : the.chosen.plan.lanes)
+    cpus += (cpus.empty() ? "" : ",") + std::to_string(lane.cpu);
+  runtime::log(log_level::info, "serving",
+               {{"lwp", the.addresses.lwp},
+                {"http", the.addresses.http},
+                {"metrics", the.addresses.metrics},
+                {"data_dir", values.node.data_dir},
+                {"node", values.node.id},
+                {"backend", the.chosen.backend},
+                {"lanes", the.chosen.plan.lanes.size()},
+                {"cpus", cpus},
+                {"shards", the.chosen.plan.shards.size()},
+                {"fused", the.chosen.plan.fused},
+                {"buffers_mib", the.chosen.plan.memory.total / MiB}});
+  return std::unique_ptr<server>{new server(std::move(parts))};
+}
+
+server::~server() {
+  auto& the = *parts_;
+  the.http.reset();
+  the.networks.clear();
+  the.ingestion.clear();
+  the.pollers.clear();
+  the.metadata = nullptr;
+  the.system.reset();
+}
+
+const bound_addresses& server::addresses() const noexcept {
+  return parts_->addresses;
+}
+
+bool server::parts::close_everything(std::uint64_t limit_ms) {
+  using namespace std::chrono;
+  const auto deadline = steady_clock::now() + milliseconds{limit_ms};
+  const auto left = [&] {
+    return std::max(milliseconds{1}, duration_cast<milliseconds>(deadline - steady_clock::now()));
+  };
+  caf::scoped_actor self{*system};
+  bool in_time = true;
+  for (const auto& network : networks)
+    self->send(network, stop_serving{self});
+  for (std::size_t i = 0; i < networks.size() && in_time; ++i)
+    self->receive([](const drained&) {}, caf::after(left()) >> [&] { in_time = false; });
+  bool closed = true;
+  for (const auto& poller : pollers)
+    self->send(poller, close_logs{self});
+  for (std::size_t i = 0; i < pollers.size() && closed; ++i)
+    self->receive([](const logs_closed&) {}, [](const drained&) {},
+                  caf::after(std::max(left(), milliseconds{1000})) >> [&] { closed = false; });
+  return in_time && closed;
+}
+
+bool server::drain(std::uint64_t limit_ms) {
+  parts_->state.draining = true;
+  return parts_->close_everything(limit_ms);
+}
+
+void server::flush(std::uint64_t limit_ms) {
+  (void)parts_->close_everything(limit_ms);
+}
+
+} // namespace lance::actors
