@@ -1,0 +1,138 @@
+#include "client/send_window.hpp"
+
+#include <algorithm>
+
+#include "wire/error_reply.hpp"
+
+namespace lance::client {
+
+namespace {
+
+failure about(const outgoing_batch& batch, failure what) {
+  what.topic = batch.topic->name;
+  return what;
+}
+
+} // namespace
+
+outgoing_batch* send_window::take(std::uint64_t& batch_id) {
+  if (!can_take())
+    return nullptr;
+  batch_id = next_id_++;
+  in_flight_.push_back({std::move(ready_.front()), batch_id});
+  ready_.pop_front();
+  return in_flight_.back().batch.get();
+}
+
+send_window::verdict send_window::on_reply(const reply_frame& reply, const std::string& node) {
+  if (in_flight_.empty())
+    return verdict::broken;
+  if (reply.kind() == wire::frame_kind::ack) {
+    if (reply.header.batch_id != in_flight_.front().id)
+      return verdict::broken;
+    complete(land(), fate::acknowledged, std::nullopt);
+    return verdict::go_on;
+  }
+  if (reply.kind() == wire::frame_kind::backpressure) {
+    ready_again(land());
+    return verdict::pause;
+  }
+  if (reply.is(wire::command::error_response))
+    return on_refusal(reply, node);
+  return verdict::broken;
+}
+
+send_window::verdict send_window::on_refusal(const reply_frame& reply, const std::string& node) {
+  auto batch = land();
+  auto why = about(*batch, failure_of_reply(reply.payload, node));
+  if (!why.retriable) {
+    if (why.code == errc::topic_not_found)
+      batch->topic->stale = true;
+    give_up(std::move(batch), why);
+    return verdict::go_on;
+  }
+  const auto code = why.code;
+  if (code == errc::forward_failed) // the leader may have it, without its quorum
+    unanswered(std::move(batch), why);
+  else
+    ready_again(std::move(batch));
+  if (code != errc::not_leader)
+    return verdict::pause;
+  leader_ = wire::parse_error(as_text(reply.payload)).leader;
+  return verdict::redirect;
+}
+
+void send_window::on_lost(const failure& why) {
+  while (!in_flight_.empty()) {
+    auto batch = std::move(in_flight_.front().batch);
+    in_flight_.pop_front();
+    if (batch->sent)
+      unanswered(std::move(batch), why);
+    else
+      ready_again(std::move(batch));
+  }
+  next_id_ = 1;
+}
+
+void send_window::expire(std::uint64_t limit_ns, const failure& why) {
+  while (!ready_.empty() && ready_.front()->begun_ns < limit_ns) {
+    auto batch = std::move(ready_.front());
+    ready_.pop_front();
+    give_up(std::move(batch), why);
+  }
+}
+
+void send_window::abandon(const failure& why) {
+  while (!in_flight_.empty()) {
+    auto batch = land();
+    batch->perhaps_stored |= batch->sent;
+    give_up(std::move(batch), why);
+  }
+  while (!ready_.empty()) {
+    auto batch = std::move(ready_.front());
+    ready_.pop_front();
+    give_up(std::move(batch), why);
+  }
+}
+
+std::uint64_t send_window::oldest_sent_ns() const noexcept {
+  return in_flight_.empty() ? ~std::uint64_t{0} : in_flight_.front().batch->sent_ns;
+}
+
+batch_ptr send_window::land() {
+  auto batch = std::move(in_flight_.front().batch);
+  in_flight_.pop_front();
+  return batch;
+}
+
+void send_window::complete(batch_ptr batch, fate end, std::optional<failure> problem) {
+  completed_.push_back({std::move(batch), end, std::move(problem)});
+}
+
+void send_window::give_up(batch_ptr batch, const failure& why) {
+  const auto end = batch->perhaps_stored ? fate::unknown : fate::refused;
+  auto problem = about(*batch, why);
+  complete(std::move(batch), end, std::move(problem));
+}
+
+void send_window::unanswered(batch_ptr batch, const failure& why) {
+  batch->perhaps_stored = true;
+  if (unknown_ == on_unknown::resend) {
+    ++resent_;
+    ready_again(std::move(batch));
+    return;
+  }
+  auto problem = why;
+  problem.retriable = false;
+  give_up(std::move(batch), problem);
+}
+
+void send_window::ready_again(batch_ptr batch) {
+  batch->sent = false;
+  const auto at = std::find_if(ready_.begin(), ready_.end(), [&](const batch_ptr& other) {
+    return other->sequence > batch->sequence;
+  });
+  ready_.insert(at, std::move(batch));
+}
+
+} // namespace lance::client
