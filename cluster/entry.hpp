@@ -20,7 +20,7 @@ namespace lance::cluster {
 
 inline constexpr std::uint8_t entry_format_version = 1;
 inline constexpr std::size_t entry_head_bytes = 2;
-/// The longest entry is a topic's creation with a name of 255 bytes: 303 bytes. The rest is room
+/// The longest entry is a topic's creation with a name of 255 bytes: 304 bytes. The rest is room
 /// for kinds to come; a reader refuses what is longer.
 inline constexpr std::size_t entry_bytes_max = 4096;
 
