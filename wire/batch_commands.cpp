@@ -108,25 +108,26 @@ result<batches_view> batches_view::decode(byte_view payload) noexcept {
     return fail(errc::invalid_request);
   const auto head = take_head(payload);
   const auto rest = payload.subspan(batches_head_bytes);
-  std::size_t used = 0;
-  for (std::uint32_t batch = 0; batch < head.batch_count; ++batch) { // ends with the bytes
-    if (rest.size() - used < batch_entry_bytes)
-      return fail(errc::invalid_request);
-    const auto entry = take_entry(rest.subspan(used));
-    used += batch_entry_bytes;
-    if (rest.size() - used < entry.payload_length)
-      return fail(errc::invalid_request);
-    used += entry.payload_length;
-  }
-  return batches_view{head, rest.first(used)};
+  const auto entry_bytes = std::uint64_t{head.batch_count} * batch_entry_bytes;
+  if (rest.size() < entry_bytes)
+    return fail(errc::invalid_request);
+  const auto entries = rest.first(entry_bytes);
+  const auto data = rest.subspan(entry_bytes);
+  std::uint64_t used = 0;
+  for (std::size_t at = 0; at < entries.size(); at += batch_entry_bytes)
+    used += take_entry(entries.subspan(at)).payload_length;
+  if (data.size() < used)
+    return fail(errc::invalid_request);
+  return batches_view{head, entries, data.first(used)};
 }
 
 std::optional<fetched_batch> batches_view::next() noexcept {
-  if (rest_.empty())
+  if (entries_.empty())
     return std::nullopt;
-  const auto entry = take_entry(rest_);
-  const auto payload = rest_.subspan(batch_entry_bytes, entry.payload_length);
-  rest_ = rest_.subspan(batch_entry_bytes + entry.payload_length);
+  const auto entry = take_entry(entries_);
+  const auto payload = data_.first(entry.payload_length);
+  entries_ = entries_.subspan(batch_entry_bytes);
+  data_ = data_.subspan(entry.payload_length);
   return fetched_batch{entry, payload};
 }
 

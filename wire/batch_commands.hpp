@@ -68,7 +68,8 @@ struct batches_head {
 };
 inline constexpr std::size_t batches_head_bytes = 32;
 
-/// What precedes one batch's payload.
+/// The facts of one batch. All entries come first, then all payloads in the same order: so a server
+/// reads payloads straight from its log into the reply.
 struct batch_entry {
   byte_offset offset{};
   record_number first_record{};
@@ -107,10 +108,12 @@ class batches_view {
   [[nodiscard]] std::optional<fetched_batch> next() noexcept;
 
  private:
-  batches_view(const batches_head& head, byte_view rest) noexcept : head_(head), rest_(rest) {}
+  batches_view(const batches_head& head, byte_view entries, byte_view data) noexcept
+      : head_(head), entries_(entries), data_(data) {}
 
   batches_head head_;
-  byte_view rest_; ///< whole entries, nothing else
+  byte_view entries_; ///< of the batches not yet taken
+  byte_view data_;    ///< their payloads
 };
 
 } // namespace lance::wire

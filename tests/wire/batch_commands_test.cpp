@@ -32,12 +32,13 @@ constexpr auto batches_hex = "0f10000000000000"
                              "6400000000000000"
                              "15cd853dfe9c9717"
                              "020000000a000000"
-                             "30313233343536373839"
                              // second batch: one record, five bytes
                              "0a10000000000000"
                              "6600000000000000"
                              "16cd853dfe9c9717"
                              "0100000005000000"
+                             // their payloads
+                             "30313233343536373839"
                              "6162636465";
 
 constexpr batches_head golden_head{byte_offset{4111}, record_number{100}, byte_offset{8192}, 2};
@@ -104,7 +105,7 @@ TEST_CASE("fetch batches refuses flags it does not know and waits too long for a
 
 TEST_CASE("a batches reply has its golden bytes") {
   CHECK(to_hex(encode(golden_head)) + to_hex(encode(golden_first)) +
-            to_hex(as_bytes("0123456789")) + to_hex(encode(golden_second)) +
+            to_hex(encode(golden_second)) + to_hex(as_bytes("0123456789")) +
             to_hex(as_bytes("abcde")) ==
         batches_hex);
 
