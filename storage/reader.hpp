@@ -83,8 +83,8 @@ class reader {
 
  private:
   friend class read_operation;
-  void run(read_operation& operation);
-  void finish(read_operation& operation, result<read_outcome> outcome);
+  void wait(read_operation& operation);
+  void finish(read_operation& operation, const result<read_outcome>& outcome);
 
   runtime::buffer_pool& pool_;
   std::uint32_t depth_;
