@@ -1,0 +1,33 @@
+// What the probes answer: facts about this process, set by whoever knows them, read by HTTP.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace lance::actors {
+
+/// Any thread; no order between the members is promised. Lives as long as the process serves HTTP.
+struct health {
+  /// False only when the process should be restarted; never depends on recovery.
+  std::atomic<bool> alive{true};
+  /// Recovery is done, the listener is open, the disk takes writes.
+  std::atomic<bool> data_plane_ready{false};
+  /// Always true standalone.
+  std::atomic<bool> coordinator_ready{false};
+  /// Becomes true once, when the listener is open.
+  std::atomic<bool> startup_complete{false};
+  /// Set by a drain: the node is leaving, whatever else holds.
+  std::atomic<bool> draining{false};
+  /// The operator's switch: DELETE /admin/ready clears it, POST sets it.
+  std::atomic<bool> wanted{true};
+
+  /// How far recovery has come, shown while starting. A total of 0: not known yet.
+  std::atomic<std::uint64_t> logs_recovered{0};
+  std::atomic<std::uint64_t> logs_to_recover{0};
+
+  [[nodiscard]] bool ready() const noexcept {
+    return data_plane_ready && coordinator_ready && wanted && !draining;
+  }
+};
+
+} // namespace lance::actors
