@@ -152,14 +152,6 @@ class CommandLine(harness.Test):
         self.lance("--data-dir", os.path.join(self.root, "data"), "--check")
         self.assertFalse(os.path.exists(os.path.join(self.root, "data")))
 
-    def test_doctor_tells_what_the_machine_gives(self):
-        outcome = self.lance("doctor", "--data-dir", os.path.join(self.root, "data"))
-        self.assertIn(outcome.code, (0, 1), outcome)
-        self.assertRegex(outcome.text, "uring|pwritev")
-        outcome = self.lance("doctor", "--json")
-        self.assertIn(outcome.code, (0, 1), outcome)
-        self.assertTrue(json.loads(outcome.text))
-
 
 class Starting(harness.Test):
     def test_the_mission_s_file_starts_with_flags_for_this_machine(self):
