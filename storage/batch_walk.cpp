@@ -8,7 +8,9 @@ namespace lance::storage {
 batch_walk::batch_walk(file& data, log_id log, segment_id segment, bool verify_payloads)
     : data_(data), log_(log), segment_(segment), verify_payloads_(verify_payloads),
       previous_crc_(chain_seed(log, segment.first)), next_number_(segment.first),
-      buffer_(verify_payloads ? 256 * KiB : 16 * KiB) {}
+      buffer_capacity_(verify_payloads ? 256 * KiB : 16 * KiB) {
+  buffer_ = std::make_unique_for_overwrite<std::byte[]>(buffer_capacity_);
+}
 
 void batch_walk::skip_to_after(std::size_t number, const index_entry& known) noexcept {
   position_ = known.file_end();
@@ -77,14 +79,14 @@ result<bool> batch_walk::payload_holds(const batch_header& header) {
 result<byte_view> batch_walk::window(std::uint64_t position, std::size_t wanted) {
   const auto buffer_end = buffer_begin_ + buffer_size_;
   if (position < buffer_begin_ || position + wanted > buffer_end) {
-    const auto got = data_.read_now(position, buffer_);
+    const auto got = data_.read_now(position, {buffer_.get(), buffer_capacity_});
     if (!got)
       return tl::unexpected(got.error());
     buffer_begin_ = position;
     buffer_size_ = *got;
   }
-  return byte_view{buffer_}.subspan(position - buffer_begin_,
-                                    buffer_size_ - (position - buffer_begin_));
+  const auto skip = position - buffer_begin_;
+  return byte_view{buffer_.get() + skip, buffer_size_ - skip};
 }
 
 } // namespace lance::storage

@@ -3,8 +3,8 @@
 // find the next. Blocks; for recovery and tools.
 #pragma once
 
+#include <memory>
 #include <optional>
-#include <vector>
 
 #include "storage/file.hpp"
 #include "storage/index.hpp"
@@ -38,7 +38,8 @@ class batch_walk {
   std::uint32_t previous_crc_;
   batch_number next_number_;
   index_entry previous_; // of the batch before; meaningless for the first
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<std::byte[]> buffer_; // not cleared: walks of a single batch are frequent
+  std::size_t buffer_capacity_;
   std::uint64_t buffer_begin_ = 0;
   std::size_t buffer_size_ = 0;
 };
