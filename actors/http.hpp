@@ -33,7 +33,8 @@ class http_server {
                                                     http_providers providers,
                                                     std::string& explanation);
 
-  /// Closes both ports and waits for the threads: at most a moment, a reply under way is cut off.
+  /// Closes both ports and waits for the threads; a reply under way is cut off. A few milliseconds
+  /// as a rule, up to two seconds a port when a client is in the middle of its request.
   ~http_server();
   http_server(const http_server&) = delete;
   http_server& operator=(const http_server&) = delete;
