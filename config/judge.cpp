@@ -7,6 +7,7 @@
 #include "config/keys.hpp"
 #include "config/values.hpp"
 #include "runtime/check.hpp"
+#include "runtime/placement.hpp"
 #include "storage/options.hpp"
 
 namespace lance::config {
@@ -14,8 +15,6 @@ namespace lance::config {
 namespace {
 
 constexpr std::uint64_t idle_timeout_ms_min = 300'000; // clients send nothing by themselves
-constexpr std::uint64_t lanes_all_max = 96;
-constexpr std::uint64_t buffers_min = 32 * MiB; // a lane, and a shard with the largest frame
 
 class judgement {
  public:
@@ -53,8 +52,8 @@ class judgement {
       wrong("io.segment_bytes", "must be a multiple of 4KiB, which O_DIRECT writes in");
     if (io.preallocate > io.segment_bytes)
       wrong("io.preallocate", "must not be larger than io.segment_bytes: there is nothing beyond");
-    if (io.buffer_bytes != 0 && io.buffer_bytes < buffers_min)
-      wrong("io.buffer_bytes", "must be 0 (chosen here) or at least 32MiB: one lane with the "
+    if (io.buffer_bytes != 0 && io.buffer_bytes < runtime::shard_memory_min)
+      wrong("io.buffer_bytes", "must be 0 (chosen here) or at least 48MiB: one shard with the "
                                "largest frame needs that");
     if (io.buffer_bytes != 0 && io.tail_cache_bytes > io.buffer_bytes / 4)
       wrong("io.tail_cache_bytes", "must be at most a quarter of io.buffer_bytes, in which the "
@@ -68,7 +67,7 @@ class judgement {
 
   void lanes() {
     const auto& lanes = values_.lanes;
-    if (lanes.network + lanes.ingest + lanes.io > lanes_all_max)
+    if (lanes.network + lanes.ingest + lanes.io > runtime::lanes_max)
       wrong("lanes.network", "and lanes.ingest and lanes.io are more than 96 lanes together");
     const std::set<std::int64_t> distinct{lanes.cpus.begin(), lanes.cpus.end()};
     if (distinct.size() != lanes.cpus.size())

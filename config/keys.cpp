@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 
+#include "runtime/placement.hpp"
 #include "storage/options.hpp"
 
 namespace lance::config {
@@ -37,6 +38,7 @@ constexpr key or_empty(key k) {
 }
 
 constexpr std::int64_t unbounded = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t lanes_max = runtime::shards_max; // of each stage
 constexpr std::int64_t day_ms = 24 * 3600 * 1000;
 constexpr std::int64_t mib = static_cast<std::int64_t>(MiB);
 constexpr std::int64_t kib = static_cast<std::int64_t>(KiB);

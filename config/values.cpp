@@ -52,10 +52,10 @@ std::optional<Number> whole(std::string_view text) {
 
 // -- what a key takes, in words ----------------------------------------------------------------
 
-std::string bounds(const key& key, std::int64_t value_of_one = 1) {
+std::string bounds(const key& key) {
   const auto say = [&](std::int64_t n) {
     return key.is == kind::size && n > 0 ? size_text(static_cast<std::uint64_t>(n))
-                                         : std::to_string(n / value_of_one);
+                                         : std::to_string(n);
   };
   if (key.most == std::numeric_limits<std::int64_t>::max())
     return key.least == 0 ? std::string{} : ", at least " + say(key.least);

@@ -178,29 +178,13 @@ void limit_by_memory(counts& n, std::uint64_t memory, std::vector<std::string>& 
   why.push_back("Memory for buffers bounds this to " + count_of(fit, "shard") + ".");
 }
 
-buffers_plan buffers(std::uint64_t memory, std::uint64_t each, std::uint64_t at_least) {
-  return {static_cast<std::uint32_t>(std::max(memory / each, at_least)), each};
-}
-
-// Receive and reply buffers of a network lane get a quarter each, the chunks of a shard half.
-memory_plan share_memory(const counts& n, std::uint64_t memory, std::uint64_t chunk_bytes,
-                         std::vector<std::string>& why) {
-  memory_plan plan;
-  const auto network = std::min(memory / 4 / n.network, shard_memory_max / 4);
-  const auto shard = std::min(memory / 2 / n.ingest, shard_memory_max / 2);
-  plan.receive = buffers(network, receive_buffer_bytes, 1);
-  plan.reply = buffers(network, reply_buffer_bytes, 1);
-  plan.append = buffers(shard, chunk_bytes, 2);
-  plan.largest_frame_bytes = plan.append.total() - chunk_bytes;
-  plan.total =
-      n.network * (plan.receive.total() + plan.reply.total()) + n.ingest * plan.append.total();
+void explain_memory(const memory_plan& plan, std::uint64_t memory, std::vector<std::string>& why) {
   why.push_back("Buffers: " + number(plan.receive.total() / KiB) + " KiB to receive and " +
                 number(plan.reply.total() / KiB) + " KiB to reply per network lane, " +
                 number(plan.append.total() / KiB) + " KiB to append per shard, " +
                 number(plan.total / MiB) + " MiB in all.");
   if (plan.total > memory)
     why.emplace_back("That is more than a quarter of the memory: it is the least LANCE runs with.");
-  return plan;
 }
 
 enum class stage { network, ingest, io };
@@ -331,7 +315,8 @@ placement place(const machine& machine, const placement_request& request) {
   lay_out(plan, n, lanes);
   lanes.choose_idling(plan, limited);
   choose_workers(plan, machine, granted);
-  plan.memory = share_memory(n, memory, request.chunk_bytes, plan.why);
+  plan.memory = plan_memory(n.network, n.ingest, memory, request.chunk_bytes);
+  explain_memory(plan.memory, memory, plan.why);
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/machine.hpp"
+#include "runtime/memory_plan.hpp"
 #include "runtime/types.hpp"
 
 namespace lance::runtime {
@@ -31,14 +32,6 @@ inline constexpr unsigned lanes_max = 96;  ///< 32 shards with a lane for each s
 inline constexpr unsigned workers_max = 8; ///< default actors carry control work only
 inline constexpr unsigned workers_min = 2; ///< one slow handler must not stop the others
 inline constexpr unsigned separate_cores_min = 8; ///< below, a lane per stage leaves no core free
-inline constexpr std::uint64_t receive_buffer_bytes =
-    64 * KiB; ///< four socket reads of a busy peer
-inline constexpr std::uint64_t reply_buffer_bytes =
-    256 * KiB; ///< one read of the disk at full speed
-/// With less, a shard cannot hold the largest frame (16 MiB) beside what is being written.
-inline constexpr std::uint64_t shard_memory_min = 48 * MiB;
-/// With more, start-up pays for page faults that no load repays: 192 MiB for each shard.
-inline constexpr std::uint64_t shard_memory_max = 192 * MiB;
 
 struct lane_plan {
   int cpu = -1;  ///< pinned here; -1: the kernel chooses among the allowed CPUs
@@ -49,21 +42,6 @@ struct lane_plan {
 struct shard_plan {
   unsigned ingest_lane = 0; ///< index into placement::lanes
   unsigned io_lane = 0;
-};
-
-struct buffers_plan {
-  std::uint32_t count = 0;
-  std::uint64_t bytes = 0; ///< of one buffer
-  [[nodiscard]] std::uint64_t total() const noexcept { return count * bytes; }
-};
-
-struct memory_plan {
-  buffers_plan receive; ///< of each network lane
-  buffers_plan append;  ///< of each shard; the tail cache keeps some of them
-  buffers_plan reply;   ///< of each network lane
-  std::uint64_t largest_frame_bytes =
-      0;                   ///< a shard can hold one such payload beside a chunk in flight
-  std::uint64_t total = 0; ///< of all lanes and shards
 };
 
 struct placement {

@@ -32,7 +32,7 @@ TEST_CASE("impossible pairs are refused with their line and a way out") {
   refuses("[io]\nbatch_size = 100000", "l.toml:2: io.batch_size must be a multiple of 4KiB");
   refuses("[io]\nsegment_bytes = 100000001", "io.segment_bytes must be a multiple of 4KiB");
   refuses("[io]\npreallocate = \"1GiB\"", "must not be larger than io.segment_bytes");
-  refuses("[io]\nbuffer_bytes = \"8MiB\"", "at least 32MiB");
+  refuses("[io]\nbuffer_bytes = \"8MiB\"", "at least 48MiB");
   refuses("[io]\nbuffer_bytes = \"64MiB\"\ntail_cache_bytes = \"32MiB\"",
           "l.toml:3: io.tail_cache_bytes must be at most a quarter");
   refuses("[disk]\nwarn = 0.9\nstop_writes = 0.9", "disk.warn must be below disk.stop_writes");

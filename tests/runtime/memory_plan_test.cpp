@@ -1,0 +1,35 @@
+#include "runtime/memory_plan.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace lance;
+using namespace lance::runtime;
+
+TEST_CASE("memory is shared a quarter, a quarter and a half") {
+  const auto plan = plan_memory(1, 1, 64 * MiB, 256 * KiB);
+  CHECK(plan.receive.total() == 16 * MiB);
+  CHECK(plan.reply.total() == 16 * MiB);
+  CHECK(plan.append.total() == 32 * MiB);
+  CHECK(plan.largest_frame_bytes == 32 * MiB - 256 * KiB);
+  CHECK(plan.total == 64 * MiB);
+}
+
+TEST_CASE("the least memory of a shard holds the largest frame") {
+  CHECK(plan_memory(1, 1, shard_memory_min, 256 * KiB).largest_frame_bytes >= 16 * MiB);
+  CHECK(plan_memory(1, 1, shard_memory_min, 4 * MiB).largest_frame_bytes >= 16 * MiB);
+}
+
+TEST_CASE("lanes and shards share, and each has an upper bound") {
+  const auto plan = plan_memory(2, 4, 4 * shard_memory_min, MiB);
+  CHECK(plan.total <= 4 * shard_memory_min);
+  CHECK(plan.append.total() == shard_memory_min / 2);
+  CHECK(plan_memory(1, 1, 100 * GiB, MiB).total == shard_memory_max);
+  CHECK(plan_memory(3, 3, 100 * GiB, MiB).total == 3 * shard_memory_max);
+}
+
+TEST_CASE("without memory there is still the least of everything") {
+  const auto plan = plan_memory(1, 1, 0, MiB);
+  CHECK(plan.receive.count == 1);
+  CHECK(plan.reply.count == 1);
+  CHECK(plan.append.count == 2);
+}
