@@ -88,10 +88,8 @@ void log_writer::activated() {
   activation_failed_ = false;
   index_.begin(std::move(*outcome), policy_.log, active_->facts().id, 0);
   close_next();
-  if (waits_for_name_)
+  if (waits_for_name_) // else the segment's first group is still on its way, or not begun
     conclude_group();
-  else
-    pump(now());
 }
 
 void log_writer::retire_active() {

@@ -1,0 +1,422 @@
+#include "storage/log.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "bench_of_log.hpp"
+#include "sim_disk.hpp"
+
+using namespace lance;
+using namespace lance::storage;
+using namespace lance::storage::testing;
+
+namespace {
+
+// A simulated disk and a log on it.
+struct world {
+  explicit world(setup how = {}) : bench(door, how, [this] { return door.step(); }) {}
+  void open() { REQUIRE(bench.open()); }
+  void power_cut_and_open() {
+    bench.stop();
+    door.crash();
+    open();
+  }
+  [[nodiscard]] std::vector<std::string> names() { return *door.list("data/segments/t/0"); }
+  [[nodiscard]] std::size_t names_with(std::string_view part) {
+    std::size_t count = 0;
+    for (const auto& name : names())
+      count += name.find(part) != std::string::npos ? 1U : 0U;
+    return count;
+  }
+
+  sim_disk door{7};
+  log_bench bench;
+};
+
+} // namespace
+
+TEST_CASE("a batch is acknowledged after its write and its flush, not before", "[log]") {
+  world here;
+  here.open();
+  REQUIRE(here.bench.append_next(1000));
+  here.bench.turn();
+  CHECK(here.bench.log().durable_next() == batch_number{1});
+  CHECK_FALSE(here.bench.log().idle());
+  const auto flushes = here.door.flushes;
+  here.bench.settle();
+  CHECK(here.door.flushes == flushes + 1);
+  CHECK(here.bench.log().durable_next() == batch_number{2});
+  CHECK(here.bench.log().durable_end() == byte_offset{1000});
+  CHECK(here.bench.changes > 0);
+}
+
+TEST_CASE("what came while the device was busy makes the next group", "[log]") {
+  world here;
+  here.open();
+  here.bench.append_durably(1, 100);
+  REQUIRE(here.bench.append_next(100));
+  here.bench.turn();
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(here.bench.append_next(100));
+    here.bench.turn();
+  }
+  const auto writes = here.door.writes;
+  here.bench.settle();
+  CHECK(here.door.writes == writes + 2); // the one under way, and one for all ten
+  CHECK(here.bench.log().durable_next() == batch_number{13});
+}
+
+TEST_CASE("a linger waits for company, measured from the first batch", "[log]") {
+  setup how;
+  how.policy.linger_ns = 1'000'000;
+  world here{how};
+  here.open();
+  const auto began = here.bench.clock.steady_ns();
+  REQUIRE(here.bench.append_next(100));
+  here.bench.turn();
+  CHECK(here.bench.log().due_ns() == began + 1'000'000);
+  here.bench.clock.advance_ns(900'000);
+  REQUIRE(here.bench.append_next(100));
+  here.bench.turn();
+  CHECK(here.bench.log().due_ns() == began + 1'000'000); // not put off
+  here.bench.clock.advance_ns(100'000);
+  here.bench.turn();
+  CHECK(here.bench.log().due_ns() == ~std::uint64_t{0});
+  here.door.settle();
+  CHECK(here.bench.log().durable_next() == batch_number{3});
+}
+
+TEST_CASE("a log goes on after a restart as if nothing had been", "[log]") {
+  world here;
+  here.open();
+  here.bench.append_durably(20, 777);
+  const bool clean = GENERATE(true, false);
+  if (clean)
+    here.bench.close();
+  else
+    here.bench.stop();
+  here.open();
+  CHECK(here.bench.log().durable_next() == batch_number{21});
+  CHECK(here.bench.log().durable_end() == byte_offset{20 * 777});
+  CHECK(here.bench.log().has_active() == !clean);
+  here.bench.append_durably(20, 555);
+  here.bench.stop();
+  here.open();
+  CHECK(here.bench.log().durable_next() == batch_number{41});
+  CHECK(here.bench.log().segment_count() == (clean ? 2 : 1));
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("after power was cut exactly the acknowledged is there", "[log]") {
+  world here;
+  here.open();
+  here.bench.append_durably(30, 1234);
+  here.power_cut_and_open();
+  CHECK(here.bench.log().durable_next() == batch_number{31});
+  here.bench.verify_all(batch_number{1});
+  here.bench.append_durably(3, 50);
+  here.power_cut_and_open();
+  CHECK(here.bench.log().durable_next() == batch_number{34});
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("segments roll, and closed ones have their exact size and whole index", "[log]") {
+  setup how;
+  how.pool_buffers = 400;
+  world here{how};
+  here.open();
+  here.bench.append_durably(20, 5 * MiB);
+  for (int i = 0; i < 5; ++i)
+    here.bench.tick(), here.bench.settle();
+  const auto& log = here.bench.log();
+  CHECK(log.segment_count() == 4); // six batches each
+  CHECK(here.names_with("-") == 3);
+  for (std::size_t i = 0; i + 1 < log.segment_count(); ++i) {
+    const auto& facts = log.segment_at(i);
+    const auto name = "data/segments/t/0/" + layout::closed_name(facts.id, facts.last_ns);
+    CHECK(here.door.inode(name).size == facts.file_bytes);
+    CHECK(facts.batches == 6);
+    CHECK(here.door.inode("data/segments/t/0/" + layout::index_name(facts.id)).size ==
+          index_header_bytes + 6 * index_entry_bytes);
+  }
+  here.bench.verify_all(batch_number{1});
+  here.power_cut_and_open();
+  CHECK(here.bench.log().durable_next() == batch_number{21});
+  CHECK(here.bench.log().recovered().closed_segments == 3);
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("batches larger than a buffer and up to the largest go through", "[log]") {
+  setup how;
+  how.pool_buffers = 300;
+  world here{how};
+  here.open();
+  for (const std::size_t size : {std::size_t{1}, std::size_t{4096}, std::size_t{64 * KiB},
+                                 std::size_t{64 * KiB + 1}, std::size_t{max_payload_bytes}}) {
+    here.bench.append_durably(1, size);
+  }
+  here.bench.verify_all(batch_number{1});
+  here.power_cut_and_open();
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("a failed write or flush fences the log for good", "[log]") {
+  const bool at_flush = GENERATE(true, false);
+  world here;
+  here.open();
+  here.bench.append_durably(5, 100);
+  (at_flush ? here.door.faults.flush_in : here.door.faults.write_in) = 0;
+  REQUIRE(here.bench.append_next(100));
+  here.bench.turn();
+  here.door.settle();
+  here.bench.take();
+  CHECK(here.bench.last.failed);
+  CHECK(here.bench.last.failed_end == batch_number{7});
+  CHECK(here.bench.last.durable_next == batch_number{6});
+  CHECK(here.bench.last.failure.system == EIO);
+  CHECK(here.bench.log().state() == log_state::fenced);
+  CHECK(here.bench.append_next(100).error().code == errc::read_only);
+  const auto flushes = here.door.flushes;
+  const auto writes = here.door.writes;
+  for (int i = 0; i < 100; ++i) {
+    here.bench.tick();
+    here.bench.settle();
+  }
+  CHECK(here.door.flushes == flushes);   // never flushed again
+  CHECK(here.door.writes <= writes + 2); // the index, at most
+  here.bench.log().close();
+  here.bench.tick();
+  CHECK(here.bench.log().closed());
+  CHECK(here.bench.append_pool().lent() <= 2); // its tail cache and appender
+  here.power_cut_and_open();                   // the next process may go on
+  CHECK(here.bench.log().durable_next() >= batch_number{6});
+  here.bench.append_durably(2, 100);
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("runs that come after the fence are reported as failed", "[log]") {
+  world here;
+  here.open();
+  here.bench.append_durably(1, 100);
+  here.door.faults.flush_in = 0;
+  REQUIRE(here.bench.append_next(100));
+  here.bench.turn();
+  REQUIRE(here.bench.append_next(100)); // the appender has not heard yet
+  here.door.settle();
+  here.bench.turn();
+  CHECK(here.bench.last.failed);
+  CHECK(here.bench.last.failed_end == batch_number{4});
+}
+
+TEST_CASE("a full disk refuses new batches and takes them again when there is room", "[log]") {
+  setup how;
+  how.pool_buffers = 400;
+  world here{how};
+  here.door.capacity = 70 * MiB; // the first segment and one spare
+  here.open();
+  here.bench.clock.advance_ns(1000);
+  std::size_t taken = 0;
+  result<sealed_batch> sealed;
+  for (int i = 0; i < 200; ++i) {
+    sealed = here.bench.append_next(4 * MiB);
+    if (sealed)
+      ++taken;
+    else if (sealed.error().code == errc::read_only)
+      break;
+    here.bench.settle();
+    here.bench.tick();
+  }
+  REQUIRE_FALSE(sealed);
+  CHECK(sealed.error().code == errc::read_only);
+  CHECK(taken == 14); // two segments of seven
+  here.bench.settle();
+  CHECK(here.bench.log().state() == log_state::no_space);
+  CHECK_FALSE(here.bench.failed);
+  CHECK(here.bench.log().durable_next() == batch_number{taken + 1});
+  here.bench.verify_all(batch_number{1});
+
+  here.door.capacity = 200 * MiB;
+  here.bench.tick();
+  here.bench.settle();
+  CHECK(here.bench.log().state() == log_state::open);
+  here.bench.append_durably(3, 4 * MiB);
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("no room for what was granted stalls the log; the batch waits and is not lost", "[log]") {
+  world here;
+  here.open();
+  here.bench.append_durably(3, 100);
+  here.door.faults.error = ENOSPC;
+  here.door.faults.write_in = 0;
+  REQUIRE(here.bench.append_next(100));
+  here.bench.turn();
+  here.door.settle();
+  here.bench.take();
+  CHECK(here.bench.log().state() == log_state::stalled);
+  CHECK(here.bench.append_next(100).error().code == errc::read_only);
+  CHECK_FALSE(here.bench.failed);
+  here.bench.tick();
+  here.bench.settle();
+  CHECK(here.bench.log().state() == log_state::open);
+  CHECK(here.bench.log().durable_next() == batch_number{5});
+  here.bench.append_durably(1, 100);
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("ENOSPC out of a flush is no want of room but a failed flush", "[log]") {
+  world here;
+  here.open();
+  here.bench.append_durably(3, 100);
+  here.door.faults.error = ENOSPC;
+  here.door.faults.flush_in = 0;
+  REQUIRE(here.bench.append_next(100));
+  here.bench.turn();
+  here.door.settle();
+  CHECK(here.bench.log().state() == log_state::fenced);
+}
+
+TEST_CASE("a disk full from the start refuses at once and serves when there is room", "[log]") {
+  world here;
+  here.door.capacity = 1 * MiB;
+  here.open();
+  CHECK(here.bench.log().state() == log_state::no_space);
+  CHECK(here.bench.append_next(10).error().code == errc::read_only);
+  here.door.capacity = 100 * MiB;
+  here.bench.tick();
+  here.bench.append_durably(1, 10);
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("with durability written nothing is flushed for an acknowledgement", "[log]") {
+  setup how;
+  how.policy.level = durability::written;
+  world here{how};
+  here.open();
+  here.bench.append_durably(1, 100);
+  const auto flushes = here.door.flushes;
+  here.bench.append_durably(10, 100);
+  CHECK(here.door.flushes == flushes);
+  CHECK(here.bench.log().durable_next() == batch_number{12});
+  here.bench.clock.advance_ns(2 * s_in_ns);
+  here.bench.tick(); // the lazy flush
+  here.bench.settle();
+  CHECK(here.door.flushes == flushes + 1);
+  here.power_cut_and_open();
+  CHECK(here.bench.log().durable_next() == batch_number{12});
+}
+
+TEST_CASE("with durability memory a batch counts and is read at once", "[log]") {
+  setup how;
+  how.policy.level = durability::memory;
+  how.chosen.tail_cache_bytes = 0; // only what is pending is in memory
+  world here{how};
+  here.open();
+  here.bench.append_durably(1, 100);
+  REQUIRE(here.bench.append_next(5000));
+  here.bench.turn();
+  CHECK(here.bench.log().durable_next() == batch_number{3});
+  CHECK_FALSE(here.bench.log().idle());
+  const auto got = here.bench.read_bytes(100, 5000);
+  REQUIRE(got);
+  CHECK(*got == payload_of(2, 5000));
+  here.bench.settle();
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("a segment is flushed before the next is begun, whatever the level", "[log]") {
+  setup how;
+  how.pool_buffers = 400;
+  how.policy.level = GENERATE(durability::written, durability::memory);
+  world here{how};
+  here.open();
+  here.bench.append_durably(8, 5 * MiB);
+  REQUIRE(here.bench.log().segment_count() == 2);
+  here.power_cut_and_open();
+  CHECK(here.bench.log().durable_next() >= batch_number{7}); // the first segment's six
+  CHECK(here.bench.log().state() == log_state::open);
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("zeros are written ahead while the log is idle, and batches go over them", "[log]") {
+  setup how;
+  how.chosen.preallocate_bytes = 2 * MiB;
+  world here{how};
+  here.open();
+  here.bench.append_durably(1, 1500 * KiB);
+  const auto writes = here.door.writes;
+  here.bench.tick();
+  here.bench.settle();
+  CHECK(here.door.writes > writes + 2);
+  REQUIRE(here.bench.append_next(100));
+  here.bench.tick(); // zeros and a group at once
+  here.bench.settle();
+  here.bench.append_durably(30, 100 * KiB);
+  here.bench.verify_all(batch_number{1});
+  here.power_cut_and_open();
+  CHECK(here.bench.log().durable_next() == batch_number{33});
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("an idle log gives its buffers back and goes on later", "[log]") {
+  setup how;
+  how.chosen.tail_cache_bytes = 0;
+  world here{how};
+  here.open();
+  for (int i = 0; i < 10; ++i) {
+    here.bench.append_durably(1, 1000 + static_cast<std::size_t>(i));
+    CHECK(here.bench.front().release_idle());
+    CHECK(here.bench.append_pool().lent() == 0);
+  }
+  here.bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("lookups find batches by number, offset, record and time in all segments", "[log]") {
+  setup how;
+  how.pool_buffers = 400;
+  how.chosen.open_segments = 1; // opening and letting go at every turn
+  world here{how};
+  here.open();
+  here.bench.append_durably(30, 3 * MiB);
+  auto& log = here.bench.log();
+  REQUIRE(log.segment_count() == 3);
+  for (std::uint64_t i = 0; i < 30; i += 7) {
+    const auto number = batch_number{i + 1};
+    const auto found = log.find_number(number);
+    REQUIRE(found);
+    CHECK(found->entry.offset == byte_offset{i * 3 * MiB});
+    CHECK(log.find_offset(byte_offset{i * 3 * MiB + 5})->number == number);
+    CHECK(log.find_record(record_number{i})->number == number);
+    CHECK(log.find_time(found->entry.append_time_ns)->number == number);
+    CHECK(log.find_time(found->entry.append_time_ns - 1)->number == number);
+  }
+  CHECK(log.find_offset(log.durable_end()).error().code == errc::offset_out_of_range);
+  CHECK(log.find_record(record_number{30}).error().code == errc::offset_out_of_range);
+  CHECK(log.find_time(~std::uint64_t{0}).error().code == errc::offset_out_of_range);
+  CHECK(log.find_number(batch_number{31}).error().code == errc::offset_out_of_range);
+  CHECK(log.find_number(batch_number{0}).error().code == errc::offset_out_of_range);
+}
+
+TEST_CASE("dropping segments moves the start and never the numbers", "[log]") {
+  setup how;
+  how.pool_buffers = 400;
+  world here{how};
+  here.open();
+  here.bench.append_durably(20, 5 * MiB);
+  auto& log = here.bench.log();
+  CHECK(*log.drop_segments_before(batch_number{7}) == 1);
+  CHECK(log.start_number() == batch_number{7});
+  CHECK(log.start_offset() == byte_offset{30 * MiB});
+  CHECK(log.start_record() == record_number{6});
+  CHECK(*log.drop_segments_before(batch_number{12}) == 0);   // only whole segments
+  CHECK(*log.drop_segments_before(batch_number{1000}) == 2); // the last one stays
+  CHECK(log.start_number() == batch_number{19});
+  here.bench.verify_all(batch_number{19});
+  read_outcome told;
+  const auto below = here.bench.read_bytes(5, 100, &told);
+  REQUIRE(below);
+  CHECK(told.start == log.start_offset());
+  here.power_cut_and_open();
+  CHECK(here.bench.log().start_number() == batch_number{19});
+  CHECK(here.bench.log().durable_next() == batch_number{21});
+  CHECK(here.names_with(".idx") == 1);
+}
