@@ -118,8 +118,6 @@ class judgement {
     else if (peers && !mode_said)
       wrong("replication.peers", "makes \"L2\" the default mode, which this build does not have: "
                                  "set replication.mode = \"L1\" to run alone");
-    else if (peers)
-      note("replication.peers", "is not used: replication is not built yet: this node runs alone");
   }
 
   void unbuilt(const key& key) {
@@ -131,7 +129,8 @@ class judgement {
       wrong(path, "needs " + feature + ", which this build does not have: leave it at " +
                       to_toml(key, config{}));
     else
-      note(path, "has no effect: " + feature + " is not built yet");
+      note(path, "has no effect: " + feature + " is not built yet" +
+                     (path == "replication.peers" ? ": this node runs alone" : ""));
   }
 
   loaded& about_;

@@ -65,8 +65,7 @@ constexpr std::array section_table{
 };
 
 // One key is one paragraph.
-// clang-format off
-const key key_table[] = {
+constexpr key key_table[] = {
     with_flag({"node", "id", kind::integer, [](config& c) -> field { return &c.node.id; },
                "Number of this node, unique in its cluster; part of every sort key.", 0, 65535},
               "-n,--node-id"),
@@ -179,11 +178,12 @@ const key key_table[] = {
                "Acknowledge when durable here (L1) or on a majority of the nodes (L2).", 0,
                unbounded, "L1|L2"},
               "--mode"),
-    with_flag(
-        {"replication", "peers", kind::address_list,
-         [](config& c) -> field { return &c.replication.peers; },
-         "The nodes of the cluster, as host:port or <id>@host:port; this one may be among them."},
-        "--peers"),
+    with_flag(idle({"replication", "peers", kind::address_list,
+                    [](config& c) -> field { return &c.replication.peers; },
+                    "The nodes of the cluster, as host:port or <id>@host:port; this one may be "
+                    "among them."},
+                   "replication"),
+              "--peers"),
 
     {"durability", "level", kind::choice,
      [](config& c) -> field { return choice(c.durability.level); },
@@ -201,12 +201,18 @@ const key key_table[] = {
      [](config& c) -> field { return &c.retention.max_bytes; },
      "Size to which topics without a policy of their own are cut; 0: unlimited."},
 
-    {"disk", "warn", kind::ratio, [](config& c) -> field { return &c.disk.warn; },
-     "Used share of the disk from which on it is logged."},
-    {"disk", "stop_writes", kind::ratio, [](config& c) -> field { return &c.disk.stop_writes; },
-     "Used share of the disk from which on producers are refused; reading and deleting go on."},
-    {"disk", "ballast_bytes", kind::size, [](config& c) -> field { return &c.disk.ballast_bytes; },
-     "Reserve file that is released when the disk is full after all; 0: none.", 0, 64 * 1024 * mib},
+    idle({"disk", "warn", kind::ratio, [](config& c) -> field { return &c.disk.warn; },
+          "Used share of the disk from which on it is logged."},
+         "the watch on the disk"),
+    refused(
+        {"disk", "stop_writes", kind::ratio, [](config& c) -> field { return &c.disk.stop_writes; },
+         "Used share of the disk from which on producers are refused; reading and deleting go on."},
+        "the watch on the disk"),
+    idle({"disk", "ballast_bytes", kind::size,
+          [](config& c) -> field { return &c.disk.ballast_bytes; },
+          "Reserve file that is released when the disk is full after all; 0: none.", 0,
+          64 * 1024 * mib},
+         "the watch on the disk"),
 
     refused({"tls", "cert", kind::text, [](config& c) -> field { return &c.tls.cert; },
              "Certificate chain for clients, PEM; empty: no encryption."},
@@ -306,7 +312,6 @@ const key key_table[] = {
              "Run the copies that topics ask for."},
             "the tee"),
 };
-// clang-format on
 
 } // namespace
 

@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import config_keys
 import includes
 import record_steps
 
@@ -114,6 +115,21 @@ class RecordSteps(Tree):
         self.readme({step: "" for step in fetch})
         self.source(without=fetch)
         self.assertEqual(record_steps.judge(self.root), [])
+
+
+class ConfigKeys(Tree):
+    def test_only_built_keys_must_be_read(self):
+        self.file("config/keys.cpp", '''
+            {"io", "depth", kind::integer, x},
+            with_flag({"node", "id", kind::integer, x}, "-n"),
+            with_flag(idle({"network", "peer", kind::text, x}, "y"), "-p"),
+            idle(or_empty(
+                 {"network", "advertised", kind::address, x}), "y"),
+            refused({"tls", "cert", kind::text, x}, "y"),
+        ''')
+        self.file("actors/system.cpp", "use(values.node.id);")
+        self.assertEqual(config_keys.ignored(self.root), ["io.depth"])
+        self.assertEqual(len(config_keys.keys(self.root)), 5)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ TEST_CASE("impossible pairs are refused with their line and a way out") {
   refuses("[io]\nbuffer_bytes = \"8MiB\"", "at least 48MiB");
   refuses("[io]\nbuffer_bytes = \"64MiB\"\ntail_cache_bytes = \"32MiB\"",
           "l.toml:3: io.tail_cache_bytes must be at most a quarter");
-  refuses("[disk]\nwarn = 0.9\nstop_writes = 0.9", "disk.warn must be below disk.stop_writes");
+  refuses("[disk]\nwarn = 0.96", "disk.warn must be below disk.stop_writes");
   refuses("[lanes]\ncpus = [1, 2, 1]", "names a CPU twice");
   refuses("[network]\nidle_timeout_ms = 1000", "at least 300000");
   refuses("[http]\nbind = \"127.0.0.1:1992\"", "http.bind is the same address as network.bind");
@@ -68,6 +68,7 @@ TEST_CASE("what promises protection and is not built refuses to start") {
   refuses("[tls]\ncert = \"c.pem\"", "l.toml:2: tls.cert needs TLS, which this build does not");
   refuses("[auth]\nenabled = true", "auth.enabled needs authentication");
   refuses("[tee]\nenabled = true", "tee.enabled needs the tee");
+  refuses("[disk]\nstop_writes = 0.9", "disk.stop_writes needs the watch on the disk");
   refuses("[quota]\ningest_bytes_per_s = \"1MiB\"", "quota.ingest_bytes_per_s needs quotas");
   for (const auto& key : keys())
     if (key.section == "tls" || key.section == "auth" || key.section == "tee")
@@ -75,6 +76,7 @@ TEST_CASE("what promises protection and is not built refuses to start") {
 }
 
 TEST_CASE("what only tunes something not built yet is noticed") {
+  notes("[disk]\nballast_bytes = 0", "disk.ballast_bytes has no effect: the watch on the disk");
   notes("[groups]\npartitions = 4", "groups.partitions has no effect: consumer groups");
   notes("[cluster]\nevict_ms = 20", "cluster.evict_ms has no effect: replication");
   notes("[network]\nadvertised = \"lance:1992\"", "network.advertised has no effect");
