@@ -33,4 +33,7 @@ inline constexpr std::size_t messages_in_flight = 256;
 /// Bytes of decompressed payloads that wait for ingestion, per network lane.
 inline constexpr std::uint64_t decompressed_bytes_max = 32 * MiB;
 
+/// Logs above are the broker's own (cluster::topic_id_max): for clients they do not exist.
+inline constexpr std::uint32_t client_log_max = 0x7fff'ffff;
+
 } // namespace lance::actors

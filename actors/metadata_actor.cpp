@@ -23,6 +23,14 @@ log_id log_of(topic_id id) {
   return log_id{id.value};
 }
 
+/// A name as a client sent it, fit for a sentence: bounded, and ASCII whatever it holds.
+std::string quoted(std::string_view name) {
+  std::string text = "'";
+  for (const char c : name.substr(0, 64))
+    text += c >= ' ' && c <= '~' ? c : '?';
+  return text + (name.size() > 64 ? "...'" : "'");
+}
+
 } // namespace
 
 metadata_actor::metadata_actor(caf::actor_config& config, const metadata_options& options,
@@ -207,7 +215,7 @@ void metadata_actor::handle(control_request& request) {
           "the request is not what SetTopic (33) asks for: see its members in wire/README.md");
     const auto* found = contents_.topics.find(asked->name);
     if (found == nullptr)
-      return refuse(to, errc::topic_not_found, "Topic '" + asked->name + "' not found");
+      return refuse(to, errc::topic_not_found, "Topic " + quoted(asked->name) + " not found");
     return set_policy(to, found->id, asked->policy, [this, to](const cluster::topic& row) {
       reply_json(to, wire::encode_topic(cluster::info_of(row), wire::topic_form::extended));
     });
@@ -276,12 +284,11 @@ void metadata_actor::create(const reply_address& to, std::string name,
     if (!planned) {
       switch (planned.error().code) {
       case errc::topic_exists:
-        why = "Topic '" + name + "' already exists";
+        why = "Topic " + quoted(name) + " already exists";
         break;
       case errc::invalid_name:
-        why =
-            "Invalid data: topic name '" + name.substr(0, 64) +
-            "' breaks the rule: A-Z a-z 0-9 - _, 1 to 255 bytes, not \"0\", not beginning with __";
+        why = "Invalid data: topic name " + quoted(name) +
+              " breaks the rule: A-Z a-z 0-9 - _, 1 to 255 bytes, not \"0\", not beginning with __";
         break;
       case errc::unsupported:
         why = "this node takes topics of one partition and one replica";
@@ -426,7 +433,7 @@ void metadata_actor::describe(const reply_address& to, const wire::describe_topi
   if (found == nullptr)
     return refuse(to, errc::topic_not_found,
                   asked.name.empty() ? "Topic " + std::to_string(asked.id.value) + " not found"
-                                     : "Topic '" + asked.name + "' not found");
+                                     : "Topic " + quoted(asked.name) + " not found");
   const auto cookie = next_cookie_++;
   describing_.emplace(cookie, [this, to, row = *found](const log_described& what) {
     if (!what.done)

@@ -444,6 +444,10 @@ bool network_actor::read_for(session& from, wire::command code, byte_view payloa
     wanted.lookup = asked->kind;
     wanted.lookup_value = asked->value;
   }
+  if (wanted.log.value > client_log_max) {
+    from.refuse(errc::topic_not_found, refusal_sentence(errc::topic_not_found, wanted.log.value));
+    return true;
+  }
   const auto shard = shard_of(wanted.log);
   memory_.read_messages.send(routes_.pollers[shard], std::move(message), context());
   return true;

@@ -173,6 +173,12 @@ bool session::dispatch_ingest() {
     replies_.open(slot);
     return true;
   }
+  if (header.topic_id > client_log_max) {
+    slot.ready = slot.refused = true;
+    slot.refusal = errc::topic_not_found;
+    replies_.open(slot);
+    return true;
+  }
   const auto ticket = replies_.open(slot);
   incoming_batch batch;
   batch.from = address(ticket);

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
-#include <thread>
+#include <random>
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -70,6 +70,19 @@ choice choose(const config::config& values) {
                  : made.capabilities.registered_buffers ? "io_uring"
                                                         : "io_uring (buffers not registered)";
   return made;
+}
+
+/// A random (version 4) UUID.
+std::string new_uuid() {
+  std::random_device source;
+  std::string text;
+  for (int i = 0; i < 32; ++i) {
+    if (i == 8 || i == 12 || i == 16 || i == 20)
+      text += '-';
+    const auto digit = i == 12 ? 4U : i == 16 ? 8U + source() % 4 : source() % 16;
+    text += "0123456789abcdef"[digit];
+  }
+  return text;
 }
 
 storage::options storage_options(const config::config& values, const choice& chosen) {
@@ -180,6 +193,7 @@ result<> server::parts::open_disk(const config::config& values, std::string& exp
   door = storage::make_posix_disk({});
   storage::node_identity fresh;
   fresh.id = node_id{static_cast<std::uint16_t>(values.node.id)};
+  fresh.node_uuid = new_uuid();
   auto opened = storage::data_dir::open(*door, values.node.data_dir, fresh, explanation);
   if (!opened)
     return tl::unexpected{opened.error()};
