@@ -151,7 +151,7 @@ class epoll_reactor final : public reactor, public source {
     poll(0);
     bool any = happened_;
     happened_ = false;
-    if (!starved_.empty() && pool_.lent() < pool_.count()) {
+    if (can_feed()) {
       auto hungry = std::move(starved_);
       starved_.clear();
       for (auto* each : hungry)
@@ -159,9 +159,10 @@ class epoll_reactor final : public reactor, public source {
     }
     working_.swap(active_);
     for (auto* each : working_) {
-      each->listed = false;
       any = true;
-      if (!each->work())
+      const bool open = each->work(); // still listed: what it asks for meanwhile lists nothing
+      each->listed = false;
+      if (!open)
         forget(*each);
       else if (each->due())
         activate(*each);
@@ -177,7 +178,7 @@ class epoll_reactor final : public reactor, public source {
     poll(static_cast<int>(std::min<std::uint64_t>(limit_ms, 60'000)));
   }
   [[nodiscard]] bool ready() const noexcept override {
-    return !active_.empty() || happened_ || stopped_;
+    return !active_.empty() || happened_ || stopped_ || can_feed();
   }
   void wake() noexcept override {
     const std::uint64_t one = 1;
@@ -220,6 +221,11 @@ class epoll_reactor final : public reactor, public source {
       static_cast<source*>(events[static_cast<std::size_t>(i)].data.ptr)
           ->happened(events[static_cast<std::size_t>(i)].events);
     }
+  }
+
+  // Asked before parking too: a buffer that returned since the last turn has woken nobody.
+  [[nodiscard]] bool can_feed() const noexcept {
+    return !starved_.empty() && pool_.lent() < pool_.count();
   }
 
   void forget(epoll_stream& gone) {

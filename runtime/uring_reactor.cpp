@@ -125,7 +125,11 @@ class uring_reactor final : public reactor {
     return bury() || any;
   }
   void wait(std::uint64_t timeout_ns) override { ring_->wait(timeout_ns); }
-  [[nodiscard]] bool ready() const noexcept override { return ring_->ready() || !dying_.empty(); }
+  [[nodiscard]] bool ready() const noexcept override {
+    // A buffer that returned since the last turn has woken nobody: the lane was not parked yet.
+    const bool can_feed = !starved_.empty() && pool_.lent() < pool_.count();
+    return can_feed || ring_->ready() || !dying_.empty();
+  }
   void wake() noexcept override { ring_->wake(); }
   [[nodiscard]] uring* ring() noexcept override { return ring_.get(); }
   [[nodiscard]] std::uint64_t enters() const noexcept override { return ring_->enters(); }
@@ -161,9 +165,11 @@ class uring_reactor final : public reactor {
       held_[place] = std::move(buffer);
       any = true;
     }
-    if (!any)
+    if (any)
+      ring_->publish_provided(receive_group);
+    // Whoever starved may have heard of it only after the buffers were there again.
+    if (starved_.empty() || empty_.size() == held_.size())
       return;
-    ring_->publish_provided(receive_group);
     feeding_.swap(starved_);
     for (auto* hungry : feeding_)
       hungry->arm();
