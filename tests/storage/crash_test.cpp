@@ -16,7 +16,7 @@ namespace {
 class history {
  public:
   explicit history(std::uint64_t seed)
-      : random_(seed), door_(seed * 31 + 1),
+      : random_(seed), large_(seed % 4 == 0), door_(seed * 31 + 1),
         bench_(door_, shape(seed), [this] { return door_.step(); }) {
     REQUIRE(bench_.open());
   }
@@ -26,13 +26,14 @@ class history {
       act();
     crash();
     REQUIRE(acknowledged_.size() > 10); // or nothing was shown
+    REQUIRE((!large_ || bench_.log().segment_count() > 1));
   }
 
  private:
   static setup shape(std::uint64_t seed) {
     setup how;
     how.pool_buffers = 300;
-    how.buffer_bytes = seed % 2 == 0 ? 64 * KiB : 16 * KiB;
+    how.buffer_bytes = seed % 2 == 0 ? 128 * KiB : 16 * KiB;
     how.chosen.preallocate_bytes = seed % 3 == 0 ? 1 * MiB : 0;
     how.chosen.tail_cache_bytes = seed % 5 == 0 ? 0 : 256 * KiB;
     how.chosen.index_group_entries = 4;
@@ -62,7 +63,8 @@ class history {
   }
 
   void append() {
-    const auto size = random_() % 50 == 0 ? 1 + random_() % (3 * MiB) : 1 + random_() % 6000;
+    const auto size =
+        large_ && random_() % 3 == 0 ? 1 + random_() % (5 * MiB) : 1 + random_() % 6000;
     const auto sealed = bench_.append_next(size);
     if (sealed)
       appended_[sealed->header.number.value] = sealed->header;
@@ -131,6 +133,7 @@ class history {
   }
 
   std::mt19937_64 random_;
+  bool large_; // batches of megabytes, so that segments roll
   sim_disk door_;
   log_bench bench_;
   std::map<std::uint64_t, batch_header> appended_;
