@@ -30,6 +30,8 @@ class admin {
   [[nodiscard]] outcome<wire::topic_info> create_topic(const std::string& name,
                                                        const wire::topic_policy& policy = {});
   [[nodiscard]] outcome<std::vector<wire::topic_info>> list_topics();
+  /// From the list of all: every server can tell. Errors: topic_not_found.
+  [[nodiscard]] outcome<wire::topic_info> find_topic(const std::string& name);
   /// With every partition's extent. Errors: topic_not_found, unsupported (v1).
   [[nodiscard]] outcome<wire::topic_description> describe_topic(const std::string& name);
   /// Changes what is set in `policy`, keeps the rest. Errors: topic_not_found.
@@ -64,7 +66,6 @@ class admin {
   [[nodiscard]] outcome<reply_frame> call(const request& what);
   [[nodiscard]] outcome<reply_frame> try_once(const request& what, deadline until, bool& sent);
   [[nodiscard]] outcome<> ensure_connected(deadline until);
-  [[nodiscard]] outcome<wire::topic_info> find_topic(const std::string& name);
   [[nodiscard]] outcome<wire::topic_info> create_published(const std::string& name,
                                                            const wire::topic_policy& policy);
   [[nodiscard]] outcome<wire::topic_info> set_published(const std::string& name,

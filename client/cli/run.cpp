@@ -1,0 +1,101 @@
+#include "client/cli/run.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "client/admin.hpp"
+#include "client/cli/units.hpp"
+
+namespace lance::client::cli {
+
+namespace {
+
+std::string check_servers(const std::string& text) {
+  const auto parsed = parse_endpoints(text);
+  return parsed ? std::string{} : parsed.error().sentence;
+}
+
+std::string check_timeout(const std::string& text) {
+  const auto ns = parse_duration_ns(text);
+  constexpr std::uint64_t longest = 24 * 3'600 * s_in_ns;
+  const bool good = ns && *ns >= ms_in_ns && *ns <= longest;
+  return good ? std::string{}
+              : "'" + text + "' is not a time from 1ms to 24h, such as 500ms or 30s";
+}
+
+void refuse_security(CLI::App& app) {
+  for (const auto* name : {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}) {
+    const std::string option = name;
+    app.add_option_function<std::string>(
+           option,
+           [option](const std::string&) {
+             throw CLI::ValidationError(option, "this build of lnc has no TLS and no tokens yet");
+           },
+           "refused: this build has no TLS and no tokens yet")
+        ->type_name("PATH");
+  }
+}
+
+void add_globals(CLI::App& app, context& shared) {
+  app.add_option("-s,--server", shared.servers,
+                 "where to connect, HOST:PORT[,...]; the first that answers")
+      ->envname("LANCE_SERVER")
+      ->type_name("HOST:PORT")
+      ->check(CLI::Validator{[](std::string& text) { return check_servers(text); }, ""})
+      ->capture_default_str();
+  app.add_option("--timeout", shared.timeout, "how long to wait for an answer")
+      ->type_name("TIME")
+      ->check(CLI::Validator{[](std::string& text) { return check_timeout(text); }, ""})
+      ->capture_default_str();
+  app.add_flag("--json", shared.json, "machine-readable output, one object per line");
+  app.add_flag("-q,--quiet", shared.quiet, "no notices on stderr");
+  refuse_security(app);
+  app.set_version_flag("-V,--version", "lnc " + std::string{library_version()});
+}
+
+// Help and version are answers; the rest is a mistake in the words.
+exit_code tell(const CLI::App& app, const CLI::ParseError& why, console& io) {
+  if (why.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    const bool version = dynamic_cast<const CLI::CallForVersion*>(&why) != nullptr;
+    const bool all = dynamic_cast<const CLI::CallForAllHelp*>(&why) != nullptr;
+    const auto mode = all ? CLI::AppFormatMode::All : CLI::AppFormatMode::Normal;
+    io.out.put(version ? std::string{why.what()} + "\n" : app.help("", mode));
+    return exit_code::done;
+  }
+  io.errors.put("lnc: " + std::string{why.what()} + "\nTry 'lnc -h' or 'lnc COMMAND -h'.\n");
+  return exit_code::usage;
+}
+
+} // namespace
+
+exit_code run(std::vector<std::string> words, console& io, std::span<const add_command> offline) {
+  context shared{io};
+  CLI::App app{"The tool of LANCE: produce, consume, and look after topics.", "lnc"};
+  app.require_subcommand(1);
+  app.fallthrough(); // global options may stand behind the command
+  app.footer("Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused, 5 unavailable (a "
+             "retry may help), 10 data damaged.");
+  add_globals(app, shared);
+  for (const auto add : online_commands)
+    add(app, shared);
+  for (const auto add : offline)
+    add(app, shared);
+  add_completion(app, shared);
+
+  std::reverse(words.begin(), words.end()); // as CLI11 takes them
+  try {
+    app.parse(std::move(words));
+  } catch (const CLI::ParseError& why) {
+    return tell(app, why, io);
+  }
+  auto end = shared.action();
+  if (!io.out.flush() && end == exit_code::done) {
+    shared.complain("the output could not be written");
+    end = exit_code::failed;
+  }
+  return end;
+}
+
+} // namespace lance::client::cli
