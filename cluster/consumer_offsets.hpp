@@ -77,7 +77,9 @@ class consumer_offsets {
   /// Errors leave the book unchanged: throttled, as for plan_commit().
   result<> apply(const offset_entry& entry);
 
-  /// Encoded entries that give an empty book the same committed offsets. By log, then consumer.
+  /// Encoded entries that give an empty book, and one that has applied any latter part of this
+  /// one's entries, the same committed offsets. By log, then consumer. Commits that were planned
+  /// before and are applied after it would be undone by it: take it when none is under way.
   [[nodiscard]] std::vector<std::vector<std::byte>> snapshot() const;
 
   [[nodiscard]] std::optional<byte_offset> committed(log_id log, std::uint64_t consumer_id) const;

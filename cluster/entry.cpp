@@ -13,6 +13,7 @@ result<entry_kind> kind_of(byte_view entry) noexcept {
   case entry_kind::topic_deleted:
   case entry_kind::policy_changed:
   case entry_kind::next_topic_id:
+  case entry_kind::topic_kept:
   case entry_kind::offset_committed:
   case entry_kind::offsets_dropped:
     return kind;

@@ -29,6 +29,7 @@ enum class entry_kind : std::uint8_t {
   topic_deleted = 0x02,
   policy_changed = 0x03,
   next_topic_id = 0x04,
+  topic_kept = 0x05,
   offset_committed = 0x20,
   offsets_dropped = 0x21,
 };

@@ -144,9 +144,34 @@ result<metadata_change> metadata::change(const topic_created& entry) {
     return fail(errc::topic_exists);
   if (topics_.size() >= topics_max)
     return fail(errc::throttled);
+  insert(row);
+  return metadata_change{change_kind::created, row};
+}
+
+void metadata::insert(const topic& row) {
   topics_.emplace(row.id, row);
   ids_by_name_.emplace(row.name, row.id);
-  next_id_ = row.id.value + 1;
+  next_id_ = std::max(next_id_, row.id.value + 1);
+}
+
+result<metadata_change> metadata::change(const topic_kept& entry) {
+  const auto& row = entry.row;
+  if (row.id == default_topic_id || row.id > topic_id_max)
+    return fail(errc::invalid_request);
+  const auto at = topics_.find(row.id);
+  const auto* same_name = find(row.name);
+  // A topic never changes its name, so that a name belongs to its id or to nobody.
+  const auto* owner = at == topics_.end() ? nullptr : &at->second;
+  if (same_name != owner)
+    return fail(errc::topic_exists);
+  if (owner != nullptr) {
+    const auto kind = at->second == row ? change_kind::none : change_kind::altered;
+    at->second = row;
+    return metadata_change{kind, row};
+  }
+  if (topics_.size() >= topics_max)
+    return fail(errc::throttled);
+  insert(row);
   return metadata_change{change_kind::created, row};
 }
 
@@ -184,7 +209,7 @@ std::vector<std::vector<std::byte>> metadata::snapshot() const {
   std::vector<std::vector<std::byte>> entries;
   entries.reserve(topics_.size() + 1);
   for (const auto& [id, row] : topics_)
-    entries.push_back(encode(topic_created{row}));
+    entries.push_back(encode(topic_kept{row}));
   entries.push_back(encode(next_topic_id{next_id_}));
   return entries;
 }

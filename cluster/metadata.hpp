@@ -87,13 +87,20 @@ struct policy_changed {
   wire::topic_policy members;
   friend bool operator==(const policy_changed&, const policy_changed&) = default;
 };
+/// A row of a snapshot: the truth about this topic, whatever the table has. So a snapshot may
+/// follow any part of the history that led to it, and repair what the missing beginning left out.
+struct topic_kept {
+  topic row;
+  friend bool operator==(const topic_kept&, const topic_kept&) = default;
+};
 /// Ids below are used up. Written in snapshots only, where deleted topics leave no other trace.
 struct next_topic_id {
   std::uint32_t value = 1; ///< 1 to topic_id_max + 1
   friend bool operator==(const next_topic_id&, const next_topic_id&) = default;
 };
 
-using metadata_entry = std::variant<topic_created, topic_deleted, policy_changed, next_topic_id>;
+using metadata_entry =
+    std::variant<topic_created, topic_deleted, policy_changed, next_topic_id, topic_kept>;
 
 [[nodiscard]] std::vector<std::byte> encode(const metadata_entry& entry);
 /// Everything in a returned entry is within its bounds, and encodes to the same bytes again.
@@ -150,7 +157,9 @@ class metadata {
   /// topic_not_found, throttled (topics_max), invalid_request (next id going back).
   result<metadata_change> apply(const metadata_entry& entry);
 
-  /// Encoded entries that make an empty table (of the same defaults) equal to this one.
+  /// Encoded entries that make an empty table (of the same defaults) equal to this one, and also a
+  /// table that has applied any latter part of this one's entries. Entries that were planned before
+  /// and are applied after it would be undone by it: take it when none is under way.
   [[nodiscard]] std::vector<std::vector<std::byte>> snapshot() const;
 
   /// Topic 0 included; nullptr when there is none. Valid until the next apply().
@@ -173,6 +182,8 @@ class metadata {
   result<metadata_change> change(const topic_deleted& entry);
   result<metadata_change> change(const policy_changed& entry);
   result<metadata_change> change(const next_topic_id& entry);
+  result<metadata_change> change(const topic_kept& entry);
+  void insert(const topic& row);
 
   topic default_topic_;
   metadata_limits limits_;

@@ -31,12 +31,11 @@ wire::field_writer begin(std::vector<std::byte>& out, entry_kind kind) {
   return to;
 }
 
-std::vector<std::byte> bytes_of(const topic_created& entry) {
-  const auto& row = entry.row;
+std::vector<std::byte> row_bytes(entry_kind kind, const topic& row) {
   LANCE_CHECK(row.name.size() <= wire::topic_name_bytes_max, row.name.size());
   const auto limits = row.policy.limits.value_or(wire::retention{});
   std::vector<std::byte> out(created_bytes + row.name.size());
-  begin(out, entry_kind::topic_created)
+  begin(out, kind)
       .put(row.id)
       .put(row.created_at)
       .put(row.topic_epoch)
@@ -49,6 +48,14 @@ std::vector<std::byte> bytes_of(const topic_created& entry) {
       .put(limits.max_bytes);
   std::memcpy(out.data() + created_bytes, row.name.data(), row.name.size());
   return out;
+}
+
+std::vector<std::byte> bytes_of(const topic_created& entry) {
+  return row_bytes(entry_kind::topic_created, entry.row);
+}
+
+std::vector<std::byte> bytes_of(const topic_kept& entry) {
+  return row_bytes(entry_kind::topic_kept, entry.row);
 }
 
 std::vector<std::byte> bytes_of(const topic_deleted& entry) {
@@ -108,7 +115,7 @@ bool in_range(std::uint32_t count, std::uint32_t most) {
   return count >= 1 && count <= most;
 }
 
-result<metadata_entry> created_from(byte_view bytes) {
+result<topic> row_from(byte_view bytes) {
   if (bytes.size() <= created_bytes)
     return fail(errc::bad_format);
   const auto name = as_text(bytes.subspan(created_bytes));
@@ -137,7 +144,15 @@ result<metadata_entry> created_from(byte_view bytes) {
   row.policy.level = static_cast<wire::durability>(level);
   if (limited == 1)
     row.policy.limits = limits;
-  return topic_created{std::move(row)};
+  return row;
+}
+
+template <class Entry>
+result<metadata_entry> with_row(byte_view bytes) {
+  auto row = row_from(bytes);
+  if (!row)
+    return tl::unexpected{row.error()};
+  return Entry{std::move(*row)};
 }
 
 result<metadata_entry> deleted_from(byte_view bytes) {
@@ -212,7 +227,9 @@ result<metadata_entry> decode_metadata(byte_view bytes) {
     return tl::unexpected{kind.error()};
   switch (*kind) {
   case entry_kind::topic_created:
-    return created_from(bytes);
+    return with_row<topic_created>(bytes);
+  case entry_kind::topic_kept:
+    return with_row<topic_kept>(bytes);
   case entry_kind::topic_deleted:
     return deleted_from(bytes);
   case entry_kind::policy_changed:

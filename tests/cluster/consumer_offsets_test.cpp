@@ -176,3 +176,25 @@ TEST_CASE("random books: replay and snapshot give the same committed offsets") {
     REQUIRE(rebuilt(book).snapshot() == book.snapshot());
   }
 }
+
+TEST_CASE("a snapshot after any part of its history gives the whole book") {
+  wire::test::random_source random{"consumer book suffixes"};
+  consumer_offsets book;
+  std::vector<offset_entry> log;
+  for (int step = 0; step < 200; ++step) {
+    const log_id in{static_cast<std::uint32_t>(random.up_to(3))};
+    log.push_back(
+        random.up_to(20) == 0
+            ? offset_entry{offsets_dropped{in}}
+            : offset_entry{offset_committed{in, random.up_to(10), byte_offset{random.up_to(99)}}});
+    REQUIRE(book.apply(log.back()));
+  }
+  for (std::size_t cut = 0; cut <= log.size(); ++cut) {
+    consumer_offsets resumed;
+    for (std::size_t at = cut; at < log.size(); ++at)
+      REQUIRE(resumed.apply(log[at]));
+    for (const auto& bytes : book.snapshot())
+      REQUIRE(resumed.apply(*decode_offset(bytes)));
+    REQUIRE(resumed == book);
+  }
+}

@@ -250,6 +250,9 @@ TEST_CASE("golden bytes of the topic entries") {
   CHECK(encode(topic_created{row}) ==
         raw({1, 1, 4, 3, 2, 1, 0x0b, 0x0a, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0,   0,  0,
              3, 0, 0, 0, 1, 2, 1,    7,    0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 'a', 'b'}));
+  auto kept = encode(topic_created{row});
+  kept[1] = std::byte{5};
+  CHECK(encode(topic_kept{row}) == kept);
   CHECK(encode(topic_deleted{topic_id{9}}) == raw({1, 2, 9, 0, 0, 0}));
   CHECK(encode(next_topic_id{10}) == raw({1, 4, 10, 0, 0, 0}));
   wire::topic_policy members;
@@ -308,9 +311,9 @@ TEST_CASE("whatever is decoded encodes to the same bytes") {
   wire::topic_policy members;
   members.mode = wire::ack_mode::l2;
   members.max_age_secs = 3;
-  const std::vector<metadata_entry> seeds{topic_created{row_of(1, "seed")},
-                                          topic_deleted{topic_id{1}},
-                                          policy_changed{topic_id{1}, members}, next_topic_id{7}};
+  const std::vector<metadata_entry> seeds{
+      topic_created{row_of(1, "seed")}, topic_deleted{topic_id{1}},
+      policy_changed{topic_id{1}, members}, next_topic_id{7}, topic_kept{row_of(3, "kept")}};
   std::size_t accepted = 0;
   for (int round = 0; round < 20'000; ++round) {
     auto bytes = encode(seeds[random.up_to(seeds.size() - 1)]);
@@ -415,4 +418,56 @@ TEST_CASE("random commands: a snapshot and the rest of the log give the whole lo
     if (cut < log.size())
       REQUIRE(prefix.apply(log[cut]));
   }
+}
+
+TEST_CASE("a row of a snapshot is the truth about its topic, and about no other") {
+  metadata table;
+  const auto id = create(table, "orders");
+  create(table, "bills");
+  perform(table, table.plan_delete(id));
+
+  auto row = row_of(id.value, "orders"); // an id below those used up, but of a topic that is kept
+  auto change = table.apply(topic_kept{row});
+  REQUIRE(change);
+  CHECK(change->kind == change_kind::created);
+  CHECK(table.next_id() == 3);
+  row.policy.limits = wire::retention{1, 2};
+  change = table.apply(topic_kept{row});
+  REQUIRE(change);
+  CHECK(change->kind == change_kind::altered);
+  CHECK(*table.find("orders") == row);
+  CHECK(table.apply(topic_kept{row})->kind == change_kind::none);
+
+  const auto before = table;
+  CHECK(table.apply(topic_kept{row_of(7, "bills")}).error().code == errc::topic_exists);
+  CHECK(table.apply(topic_kept{row_of(1, "bills")}).error().code == errc::topic_exists);
+  CHECK(table.apply(topic_kept{row_of(1, "other")}).error().code == errc::topic_exists);
+  CHECK(table.apply(topic_kept{row_of(0, "zero")}).error().code == errc::invalid_request);
+  CHECK(table.apply(topic_kept{row_of(7, "0")}).error().code == errc::topic_exists);
+  CHECK(table == before);
+  CHECK(table.apply(topic_kept{row_of(7, "seven")}));
+  CHECK(table.next_id() == 8);
+}
+
+TEST_CASE("random commands: a snapshot after any part of its history gives the whole table") {
+  wire::test::random_source random{"metadata suffixes"};
+  metadata table;
+  std::vector<metadata_entry> log;
+  while (log.size() < 300) {
+    const auto planned = random_plan(table, random);
+    if (planned && table.apply(*planned))
+      log.push_back(*planned);
+  }
+  const auto snapshot = table.snapshot();
+  std::size_t did_not_fit = 0;
+  for (std::size_t cut = 0; cut <= log.size(); ++cut) {
+    metadata resumed;
+    for (std::size_t at = cut; at < log.size(); ++at)
+      if (!resumed.apply(log[at]))
+        ++did_not_fit;
+    for (const auto& bytes : snapshot)
+      REQUIRE(resumed.apply(*decode_metadata(bytes)));
+    REQUIRE(resumed == table);
+  }
+  CHECK(did_not_fit > 0);
 }
