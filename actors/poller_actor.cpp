@@ -239,7 +239,8 @@ void poller_actor::submit(sealed& message) {
 
 void poller_actor::settle() {
   for (std::size_t i = 0; i < changed_.size(); ++i) // settling may bring further changes
-    settle(*changed_[i]);
+    if (changed_[i] != nullptr)
+      settle(*changed_[i]);
   changed_.clear();
 }
 
@@ -248,6 +249,8 @@ void poller_actor::settle(log_slot& slot) {
   auto& log = *slot.log;
   const auto now = home_lane().time().steady_ns();
   log.pump(now);
+  if (log.due_ns() < deadline_ns)
+    home_lane().arm(*this, log.due_ns()); // a group lingers: before the next tick
   const auto progress = log.take_progress();
   slot.acks.durable(log.id(), progress.durable_next, *this);
   if (progress.failed)
@@ -327,7 +330,8 @@ void poller_actor::advance_ends() {
     auto& job = *removing_.emplace_back(std::make_unique<remove_job>(
         *this, slot.log->directory(), id, slot.requester, slot.cookie));
     slot.acks.fail_all(id, errc::topic_not_found, *this);
-    std::erase(changed_, &slot);
+    // Not erased: settle() may be walking the list, and whom it skipped would stay marked for ever.
+    std::replace(changed_.begin(), changed_.end(), &slot, static_cast<log_slot*>(nullptr));
     entry = logs_.erase(entry);
     home_lane().helper().submit(job);
   }
@@ -367,8 +371,7 @@ void poller_actor::serve_waiting() {
 bool poller_actor::serve(runtime::message_ref<read_request>& request) {
   auto found = logs_.find(request->log.value);
   if (found == logs_.end() || found->second.deleting) {
-    refuse(request, errc::topic_not_found);
-    return true;
+    return refuse(request, errc::topic_not_found);
   }
   auto& slot = found->second;
   if (fetcher::should_wait(*request, *slot.log)) {
@@ -395,12 +398,10 @@ bool poller_actor::serve(runtime::message_ref<read_request>& request) {
   return false;
 }
 
-void poller_actor::refuse(runtime::message_ref<read_request>& request, errc why) {
+bool poller_actor::refuse(runtime::message_ref<read_request>& request, errc why) {
   auto reply = memory_.reply_messages.take();
-  if (!reply) { // as many as there are sessions at most: wait with the others
-    reads_.push(std::move(request));
-    return;
-  }
+  if (!reply)
+    return false; // all are on their way to readers: fed() brings us back
   reply->to = request->from;
   reply->log = request->log;
   reply->kind = request->kind;
@@ -409,6 +410,7 @@ void poller_actor::refuse(runtime::message_ref<read_request>& request, errc why)
   reply->received_ns = request->received_ns;
   finished_.push_back(std::move(reply));
   request.reset();
+  return true;
 }
 
 void poller_actor::fetched(fetcher& by) {

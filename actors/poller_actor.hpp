@@ -85,7 +85,8 @@ class poller_actor final : public runtime::resident_actor<>,
   void report(log_slot& slot, const storage::log_progress& progress);
   void serve_waiting();
   bool serve(runtime::message_ref<read_request>& request);
-  void refuse(runtime::message_ref<read_request>& request, errc why);
+  /// False: no message is to be had now.
+  bool refuse(runtime::message_ref<read_request>& request, errc why);
   void wake_followers(log_slot& slot, bool all);
   void send_answers();
   void send_replies();
