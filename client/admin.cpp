@@ -221,6 +221,7 @@ outcome<wire::cluster_status> admin::cluster_status() {
 outcome<reply_frame> admin::call(const request& what) {
   const auto until = deadline::after(options_.request_timeout);
   backoff_.reset();
+  std::optional<failure> refusal; // what a server said tells more than that time ran out
   while (true) {
     bool sent = false;
     auto reply = try_once(what, until, sent);
@@ -228,6 +229,10 @@ outcome<reply_frame> admin::call(const request& what) {
       return reply;
     auto problem = std::move(reply.error());
     const bool lost = static_cast<std::uint8_t>(problem.code) >= 0x80;
+    if (!lost)
+      refusal = problem;
+    else if (refusal && until.passed())
+      return with_topic(std::move(*refusal), what.topic);
     if (lost && sent && what.does == effect::changes) {
       problem.retriable = false;
       problem.sentence += "; whether the request was carried out is unknown";

@@ -94,6 +94,7 @@ outcome<byte_offset> consumer::end() {
 
 outcome<std::span<const record>> consumer::poll(std::size_t max_records, deadline until) {
   records_.clear();
+  std::optional<failure> trouble; // since the last answer
   while (true) {
     if (auto taken = take_records(max_records); !taken)
       return tl::unexpected{taken.error()};
@@ -106,12 +107,18 @@ outcome<std::span<const record>> consumer::poll(std::size_t max_records, deadlin
       const auto wait = backoff_.next();
       if (until.left() <= wait)
         return tl::unexpected{got.error()};
+      trouble = got.error();
       std::this_thread::sleep_for(wait);
       continue;
     }
-    backoff_.reset();
+    if (!requested_) { // an answer came
+      trouble.reset();
+      backoff_.reset();
+    }
     if (*got == progress::records)
       continue;
+    if (trouble && until.passed())
+      return tl::unexpected{std::move(*trouble)};
     if (until.passed() || (options_.fetch_wait.count() == 0 && !stuck_))
       return records_;
     if (plain_ || stuck_ || deadline::now_ns() < hurried_before_ns_)
