@@ -20,7 +20,7 @@ void frame_assembler::drop() noexcept {
   if (reserved_ > 0)
     budget_.release(reserved_);
   reserved_ = 0;
-  gathering_ = roomy_ = delivered_ = false;
+  gathering_ = delivered_ = false;
   header_have_ = 0;
   have_ = 0;
   running_crc_ = 0;
@@ -76,21 +76,28 @@ assembly frame_assembler::next(byte_view& bytes) {
   return gather(bytes);
 }
 
-bool frame_assembler::make_room() {
-  if (roomy_)
-    return true;
+// Room for `more` bytes beyond those that are here. Pooled buffers, all that the frame needs, are
+// reserved only once more of it has really come than the connection's own memory takes: a length in
+// a header, or a few bytes after it, cost nobody anything.
+bool frame_assembler::make_room(std::size_t more) {
   const auto total = header_.payload_length;
-  if (total <= small_frame_bytes) {
-    small_.resize(small_frame_bytes); // once per connection
-    roomy_ = true;
+  if (reserved_ > 0 || total <= small_frame_bytes || have_ + more <= small_frame_bytes) {
+    if (reserved_ == 0)
+      small_.resize(small_frame_bytes); // once per connection
     return true;
   }
   const auto each = budget_.pool().buffer_bytes();
   const auto wanted = static_cast<std::uint32_t>((total + each - 1) / each);
   if (!budget_.reserve(wanted))
     return false;
+  auto first = budget_.pool().take();
+  if (!first) { // reserved, but its last holder (ingestion) has not let go of it yet
+    budget_.release(wanted);
+    return false;
+  }
+  std::memcpy(first.data(), small_.data(), have_);
+  buffers_.push_back(std::move(first));
   reserved_ = wanted;
-  roomy_ = true;
   return true;
 }
 
@@ -99,18 +106,18 @@ assembly frame_assembler::gather(byte_view& bytes) {
   if (have_ < total) {
     if (bytes.empty())
       return assembly::need_more;
-    if (!make_room())
+    if (!make_room(std::min<std::size_t>(bytes.size(), total - have_)))
       return assembly::no_memory;
   }
   const auto each = budget_.pool().buffer_bytes();
   while (have_ < total && !bytes.empty()) {
     std::byte* to = small_.data() + have_;
     std::size_t room = total - have_;
-    if (total > small_frame_bytes) {
+    if (reserved_ > 0) {
       const auto within = have_ % each;
-      if (within == 0 && buffers_.size() * each == have_) {
+      if (buffers_.size() * each == have_) {
         auto buffer = budget_.pool().take();
-        if (!buffer) // reserved, but its last holder (ingestion) has not let go of it yet
+        if (!buffer) // its last holder has not let go of it yet
           return assembly::no_memory;
         buffers_.push_back(std::move(buffer));
       }
@@ -127,7 +134,7 @@ assembly frame_assembler::gather(byte_view& bytes) {
     return assembly::need_more;
   if (total > 0 && running_crc_ != header_.payload_crc)
     return give_up(verdict::bad_payload_crc);
-  if (total > small_frame_bytes)
+  if (reserved_ > 0)
     for (std::size_t i = 0, left = total; i < buffers_.size(); ++i, left -= std::min(left, each))
       pieces_.push_back({buffers_[i].data(), std::min(left, each)});
   else if (total > 0)

@@ -70,11 +70,13 @@ class frame_assembler {
   [[nodiscard]] wire::verdict fault() const noexcept { return fault_; }
   /// True while a frame has begun and is not whole.
   [[nodiscard]] bool torn() const noexcept { return header_have_ > 0 || gathering_; }
+  /// True while that frame holds pooled buffers, which others may wait for.
+  [[nodiscard]] bool holds_buffers() const noexcept { return reserved_ > 0 && !delivered_; }
 
  private:
   assembly give_up(wire::verdict why) noexcept;
   assembly gather(byte_view& bytes);
-  bool make_room();
+  bool make_room(std::size_t more);
   void drop() noexcept;
 
   std::uint32_t limit_;
@@ -89,7 +91,6 @@ class frame_assembler {
   std::array<std::byte, wire::frame_header_bytes> header_bytes_{};
   std::size_t header_have_ = 0;
   bool gathering_ = false;
-  bool roomy_ = false;
   std::uint32_t have_ = 0;
   std::uint32_t running_crc_ = 0;
   std::uint32_t reserved_ = 0;

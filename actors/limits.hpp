@@ -26,6 +26,13 @@ inline constexpr std::uint32_t send_buffers = 256;
 /// A peer that takes none of its replies, or leaves a frame half sent, for this long is gone.
 inline constexpr std::uint64_t stalled_peer_ns = 30 * s_in_ns;
 
+/// The same while others wait for the buffers that its half-sent frame holds.
+inline constexpr std::uint64_t contended_peer_ns = 2 * s_in_ns;
+
+/// Of the receive buffers, connections that wait for room for a large torn frame may hold so much;
+/// a further one is closed, because nothing would be left for the healthy.
+inline constexpr std::uint32_t assembly_waiters_share = 8;
+
 /// Messages under way between two actors. One carries up to a receive buffer's frames; more of them
 /// would only let a queue grow whose other end is the bottleneck.
 inline constexpr std::size_t messages_in_flight = 256;

@@ -104,6 +104,7 @@ bool network_actor::poll() {
   if (!hungry_.empty() && (fed_.exchange(false) || budget_.left() > budget_seen_)) {
     const auto hungry = std::move(hungry_);
     hungry_.clear();
+    assembly_waiters_ = 0;
     for (auto* each : hungry) {
       each->waits_for_memory = each->waits_for_send = false;
       activate(*each);
@@ -179,7 +180,7 @@ void network_actor::expired(std::uint64_t now_ns) {
   if (!listening_)
     listen();
   for (auto& each : sessions_)
-    if (each->sweep(now_ns, options_.idle_timeout_ns))
+    if (each->sweep(now_ns, options_.idle_timeout_ns, assembly_waiters_ > 0))
       metrics_.add(counter::errors_timeout);
   metrics_.set(gauge::connection_saturation,
                static_cast<double>(connections_) / options_.max_connections);
@@ -232,6 +233,16 @@ void network_actor::wants_memory(session& which) {
   which.waits_for_memory = true;
   budget_seen_ = budget_.left();
   metrics_.add(counter::pool_exhausted);
+}
+
+void network_actor::wants_assembly(session& which) {
+  if (assembly_waiters_ >= home_lane().receive_pool().count() / assembly_waiters_share) {
+    metrics_.add(counter::errors_backpressure);
+    which.close();
+    return;
+  }
+  ++assembly_waiters_;
+  wants_memory(which);
 }
 
 void network_actor::replied(reply_kind kind, std::uint64_t began_ns) {

@@ -64,6 +64,7 @@ class network_actor final : public runtime::resident_actor<>,
   void activate(session& which) override;
   void wants_send_buffer(session& which) override;
   void wants_memory(session& which) override;
+  void wants_assembly(session& which) override;
   void replied(reply_kind kind, std::uint64_t began_ns) override;
   void protocol_fault(session& which, wire::verdict why) override;
   void strange_frame(wire::frame_kind kind) override;
@@ -106,6 +107,7 @@ class network_actor final : public runtime::resident_actor<>,
   std::vector<session*> working_;
   std::vector<session*> hungry_;  // wait for buffers or messages
   std::vector<std::byte> joined_; // a compressed frame in one piece
+  std::uint32_t assembly_waiters_ = 0;
   std::uint32_t budget_seen_ = 0; // what was left when a session last went hungry
   std::atomic<bool> fed_{false};  // a dry pool got something back
   std::uint32_t connections_ = 0;

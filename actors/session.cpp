@@ -112,7 +112,7 @@ void session::work() {
         first_input_ = 0;
       }
     } else if (step == assembly::no_memory) {
-      host_.wants_memory(*this);
+      host_.wants_assembly(*this);
       break;
     } else {
       host_.protocol_fault(*this, assembler_->fault());
@@ -466,12 +466,14 @@ void session::stream_closed() {
   host_.ended(*this);
 }
 
-bool session::sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns) {
+bool session::sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns, bool wanted) {
   if (closing_ || free())
     return false;
   const bool stuck_out = sending_ && now_ns - send_began_ns_ > stalled_peer_ns;
+  const auto patience =
+      wanted && assembler_->holds_buffers() ? contended_peer_ns : stalled_peer_ns;
   const bool stuck_in = assembler_->torn() && receiving_ && first_input_ == inputs_.size() &&
-                        now_ns - last_receive_ns_ > stalled_peer_ns;
+                        now_ns - last_receive_ns_ > patience;
   const bool idle = idle_limit_ns > 0 && replies_.empty() && !sending_ &&
                     now_ns - last_receive_ns_ > idle_limit_ns;
   if (!stuck_out && !stuck_in && !idle)

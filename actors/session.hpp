@@ -35,6 +35,8 @@ class session_host {
   virtual void activate(session& which) = 0;
   virtual void wants_send_buffer(session& which) = 0;
   virtual void wants_memory(session& which) = 0;
+  /// A torn frame needs more pooled buffers than are free. The host may close the session.
+  virtual void wants_assembly(session& which) = 0;
   /// A reply has been handed to the socket: `began_ns` is when its request was whole.
   virtual void replied(reply_kind kind, std::uint64_t began_ns) = 0;
   virtual void protocol_fault(session& which, wire::verdict why) = 0;
@@ -70,7 +72,8 @@ class session final : public runtime::stream {
   /// Takes no further requests; closes once every reply has left.
   void drain();
   /// Ends a session that holds the server up. True if it did.
-  bool sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns);
+  /// `wanted`: others wait for the buffers that a torn frame holds.
+  bool sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns, bool wanted);
 
   [[nodiscard]] reply_address address(std::uint64_t ticket) const noexcept {
     return {network_, number_, generation_, ticket};
