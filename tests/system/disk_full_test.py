@@ -11,7 +11,7 @@ import harness
 import lwp
 import selftelling
 
-DISK = 256 * harness.MIB
+DISK = 512 * harness.MIB
 CONFIG = harness.SMALL_SEGMENTS + "[disk]\nballast_bytes = 8388608\n"
 
 

@@ -270,20 +270,35 @@ class Files(harness.Test):
             self.assertTrue(self.stream.startswith(got))
             return len(selftelling.parse(got, self.topic))
 
-    def test_garbage_after_the_last_batch(self):
+    def test_garbage_after_the_last_batch_of_a_crashed_broker(self):
         rng = random.Random(harness.seed())
-        for stop in (self.broker.kill, self.broker.stop):
-            for length in (1, 5, 111, 112, 113, 4096, 20_000):
-                stop()
-                path, end, _ = self.active_file()
-                self.damage(path, end, rng.randbytes(length - 1) + b"\x01")
-                self.broker.start()
-                with self.broker.client() as client:
-                    self.assert_stream(client, self.topic, self.stream)
-                    more = selftelling.batch(self.topic, 3, len(self.stream), 50)
-                    client.ingest(more, self.topic)
-                    self.stream += more
+        for length in (1, 5, 111, 112, 113, 4096, 20_000):
+            self.broker.kill()
+            path, end, _ = self.active_file()
+            self.damage(path, end, rng.randbytes(length - 1) + b"\x01")
+            self.broker.start()
+            with self.broker.client() as client:
+                self.assert_stream(client, self.topic, self.stream)
+                more = selftelling.batch(self.topic, 3, len(self.stream), 50)
+                client.ingest(more, self.topic)
+                self.stream += more
         self.assert_all_there()
+
+    def test_garbage_added_to_what_was_closed_cleanly(self):
+        """No crash explains it: all data is served, and appending is refused in so many words."""
+        self.broker.stop()
+        path, end, _ = self.active_file()
+        self.damage(path, end, b"scribbled by somebody" * 50)
+        self.broker.start()
+        with self.broker.client() as client:
+            self.assert_stream(client, self.topic, self.stream)
+            try:
+                client.ingest(b"more", self.topic)
+            except lwp.Refused as refused:
+                self.assertIn(refused.code, ("READ_ONLY", "CORRUPT"), refused.text)
+            else:
+                self.assert_stream(client, self.topic, self.stream + b"more")
+            client.ingest(b"others go on", self.other)
 
     def last_batch_bytes(self, content, end):
         """What the file holds for the last batch: everything after the payload before it."""

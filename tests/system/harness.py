@@ -104,7 +104,7 @@ class Broker:
     def __init__(self, config=SMALL_SEGMENTS, args=(), env=None, wrapper=(), before_exec=None,
                  root=None, data_dir=None, addresses=True, binary=None):
         self.root = root or temp_dir()
-        self.data_dir = data_dir or os.path.join(self.root, "data")
+        self.data_dir = os.path.join(self.root, "data") if data_dir is None else data_dir
         self.log_path = os.path.join(self.root, "broker.log")
         self.ready_path = os.path.join(self.root, "ready.json")
         self.args = list(args)
@@ -414,7 +414,19 @@ class SharedBroker(Test):
 
 
 class _Result(unittest.TextTestResult):
-    """Shows the end of the brokers' logs with what failed."""
+    """Shows the end of the brokers' logs with what failed, and what took long."""
+
+    SLOW_SECONDS = 3.0
+
+    def startTest(self, test):
+        self.started = time.monotonic()
+        super().startTest(test)
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        elapsed = time.monotonic() - self.started
+        if elapsed > self.SLOW_SECONDS:
+            self.stream.writeln(f"      {elapsed:.1f} s")
 
     def _show_logs(self):
         for broker in _brokers:

@@ -197,6 +197,14 @@ def zstd_raw_envelope(plain):
     return envelope(2, len(plain), b"\x28\xb5\x2f\xfd\x20" + bytes([len(plain)]) + block + plain)
 
 
+def error_text(reply):
+    """The text of an ErrorResponse, which must be UTF-8 whatever the request held."""
+    try:
+        return reply.payload.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProtocolFault(f"error text is not UTF-8: {reply.payload!r}") from None
+
+
 def parse_error(text):
     """(code, sentence) of an error text; both None when it is not `CODE: sentence`."""
     match = _ERROR_TEXT.match(text)
@@ -299,7 +307,7 @@ class Client:
         """The reply to a control command; an ErrorResponse is raised as Refused."""
         reply = self.exchange(control(code, payload, self.crc), timeout)
         if reply.code == ERROR:
-            raise Refused(reply.payload.decode("utf-8"))
+            raise Refused(error_text(reply))
         return reply
 
     def expect(self, reply, code):
@@ -317,7 +325,7 @@ class Client:
         reply = self.exchange(
             ingest_frame(batch_id, payload, topic_id, records, flags, self.crc), timeout)
         if reply.code == ERROR:
-            raise Refused(reply.payload.decode("utf-8"))
+            raise Refused(error_text(reply))
         if reply.kind != "ack" or reply.batch_id != batch_id or reply.payload:
             raise ProtocolFault(f"expected the ack of batch {batch_id}, got {reply!r}")
         return batch_id

@@ -397,8 +397,19 @@ class Commands(harness.SharedBroker):
         self.assertEqual(status["peer_states"], {})
         self.assertEqual(status["mode"], "standalone")
 
+    def test_internal_logs_are_no_topics_for_clients(self):
+        """The broker's own logs live beyond the ids a topic can get (2^31 and up)."""
+        for topic in (2**32 - 1, 2**32 - 2, 2**31, 2**31 + 1):
+            with self.subTest(topic):
+                self.assert_refused("TOPIC_NOT_FOUND", self.client.ingest, b"forged", topic)
+                self.assert_refused("TOPIC_NOT_FOUND", self.client.fetch_reply, topic, 0)
+                self.assert_refused("TOPIC_NOT_FOUND", self.client.get, topic)
+                self.assert_refused("TOPIC_NOT_FOUND", self.client.delete, topic)
+                self.assert_refused("TOPIC_NOT_FOUND", self.client.subscribe, topic, 0, 1)
+                self.assert_refused("TOPIC_NOT_FOUND", self.client.set_retention, topic, 1, 1)
+
     def test_a_storm_of_refusals_leaves_the_connection_usable(self):
-        frames = [lwp.control(0xFE), lwp.control(lwp.FETCH), lwp.ingest_frame(1, b"x", 2**32 - 1),
+        frames = [lwp.control(0xFE), lwp.control(lwp.FETCH), lwp.ingest_frame(1, b"x", 3_000_000_000),
                   lwp.control(lwp.CREATE_TOPIC, b"a/b")]
         self.client.send(b"".join(frames) * 50)
         for _ in range(200):
