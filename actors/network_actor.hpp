@@ -30,7 +30,7 @@ struct network_memory {
   std::unique_ptr<runtime::buffer_pool> assembly; ///< torn frames
   std::unique_ptr<runtime::buffer_pool> send;     ///< replies on their way out
   runtime::message_pool<frames> frames_messages{messages_in_flight};
-  runtime::message_pool<read_request> read_messages{messages_in_flight};
+  runtime::message_pool<read_request> read_messages{reads_in_flight};
   std::atomic<std::uint64_t> plain_bytes{0}; ///< decompressed payloads that wait for ingestion
 
   static result<std::unique_ptr<network_memory>> make(std::uint32_t assembly_buffers,

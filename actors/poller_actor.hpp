@@ -33,7 +33,7 @@ struct poller_memory {
   std::unique_ptr<runtime::buffer_pool> replies; ///< what fetches return
   std::unique_ptr<runtime::buffer_pool> reads;   ///< what comes from disk on its way there
   runtime::message_pool<outcomes> outcome_messages{messages_in_flight};
-  runtime::message_pool<read_reply> reply_messages{messages_in_flight};
+  runtime::message_pool<read_reply> reply_messages{reads_in_flight};
 };
 
 class poller_actor final : public runtime::resident_actor<>,

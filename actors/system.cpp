@@ -19,6 +19,7 @@
 #include "actors/metadata_actor.hpp"
 #include "actors/network_actor.hpp"
 #include "actors/poller_actor.hpp"
+#include "config/judge.hpp"
 #include "config/print.hpp"
 #include "runtime/lane_scheduler.hpp"
 #include "runtime/log.hpp"
@@ -51,6 +52,10 @@ choice choose(const config::config& values) {
   choice made;
   made.machine = runtime::read_machine(
       {.nic_pci_addr = values.network.nic_pci_addr, .data_dir = values.node.data_dir});
+  if (values.numa.nic_node >= 0)
+    made.machine.nic_node = static_cast<int>(values.numa.nic_node);
+  if (values.numa.nvme_node >= 0)
+    made.machine.nvme_node = static_cast<int>(values.numa.nvme_node);
   runtime::placement_request request;
   request.network = static_cast<unsigned>(values.lanes.network);
   request.ingest = static_cast<unsigned>(values.lanes.ingest);
@@ -88,11 +93,12 @@ std::string new_uuid() {
 storage::options storage_options(const config::config& values, const choice& chosen) {
   storage::options options;
   options.segment_bytes = values.io.segment_bytes;
-  options.preallocate_bytes = values.io.preallocate ? options.preallocate_bytes : 0;
+  options.preallocate_bytes = values.io.preallocate;
   options.read_depth = static_cast<std::uint32_t>(values.io.read_depth);
   // The cache lives in the append pool and leaves half of it for what is being written.
-  options.tail_cache_bytes =
-      std::min<std::uint64_t>(values.io.tail_cache_bytes, chosen.plan.memory.append.total() / 2);
+  const auto half = chosen.plan.memory.append.total() / 2;
+  const auto wanted = values.io.tail_cache_bytes;
+  options.tail_cache_bytes = wanted == 0 ? half : std::min<std::uint64_t>(wanted, half);
   return options;
 }
 
@@ -350,6 +356,8 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
     explanation = std::string{wrong};
     return fail(errc::bad_config);
   }
+  for (const auto& notice : config::absent_hardware(values, the.chosen.machine))
+    runtime::log(log_level::warning, "absent_hardware", {{"notice", notice}});
   the.state.coordinator_ready = true; // alone, there is nobody to coordinate with
   the.metrics.set_info(runtime::info::build_version, version);
   the.metrics.set_info(runtime::info::io_backend, the.chosen.backend);
