@@ -52,18 +52,6 @@ wire::topic_info info_of(const topic& row) {
   return {row.id, row.name, row.created_at, row.topic_epoch, policy};
 }
 
-storage::durability storage_level(wire::durability level) noexcept {
-  switch (level) {
-  case wire::durability::fsync:
-    return storage::durability::fsync;
-  case wire::durability::written:
-    return storage::durability::written;
-  case wire::durability::memory:
-    break;
-  }
-  return storage::durability::memory;
-}
-
 metadata::metadata(const topic_policy& defaults, metadata_limits limits)
     : default_topic_{default_topic_id, std::string{default_topic_name}, 0, 1, defaults},
       limits_(limits) {

@@ -26,10 +26,8 @@
 #include "runtime/bytes.hpp"
 #include "runtime/result.hpp"
 #include "runtime/types.hpp"
-#include "storage/options.hpp"
 #include "wire/control.hpp"
 #include "wire/control_json.hpp"
-#include "wire/policy.hpp"
 
 namespace lance::cluster {
 
@@ -48,8 +46,8 @@ inline constexpr std::string_view default_topic_name = "0";
 struct topic_policy {
   std::uint32_t partitions = 1;
   std::uint32_t replicas = 1;
-  wire::ack_mode mode = wire::ack_mode::l1;
-  wire::durability level = wire::durability::fsync;
+  ack_mode mode = ack_mode::l1;
+  durability level = durability::fsync;
   /// Absent: none was set, and the node's own limits hold. 0 in it means no limit.
   std::optional<wire::retention> limits;
 
@@ -68,8 +66,6 @@ struct topic {
 
 /// The row in the words of the wire, for every topic reply.
 [[nodiscard]] wire::topic_info info_of(const topic& row);
-/// The same promise in the words of the log that keeps it.
-[[nodiscard]] storage::durability storage_level(wire::durability level) noexcept;
 
 // --- entries -----------------------------------------------------------------------------------
 

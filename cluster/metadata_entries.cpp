@@ -104,11 +104,11 @@ bool is_topic_id(topic_id id) {
 }
 
 bool is_mode(std::uint8_t value) {
-  return value <= static_cast<std::uint8_t>(wire::ack_mode::l2);
+  return value <= static_cast<std::uint8_t>(ack_mode::l2);
 }
 
 bool is_durability(std::uint8_t value) {
-  return value <= static_cast<std::uint8_t>(wire::durability::memory);
+  return value <= static_cast<std::uint8_t>(durability::memory);
 }
 
 bool in_range(std::uint32_t count, std::uint32_t most) {
@@ -140,8 +140,8 @@ result<topic> row_from(byte_view bytes) {
   if (!sound)
     return fail(errc::bad_format);
   row.name = name;
-  row.policy.mode = static_cast<wire::ack_mode>(mode);
-  row.policy.level = static_cast<wire::durability>(level);
+  row.policy.mode = static_cast<ack_mode>(mode);
+  row.policy.level = static_cast<durability>(level);
   if (limited == 1)
     row.policy.limits = limits;
   return row;
@@ -188,9 +188,9 @@ result<metadata_entry> changed_from(byte_view bytes) {
   policy_changed entry{id, {}};
   entry.members.partitions = if_present(members, member::partitions, partitions);
   entry.members.replicas = if_present(members, member::replicas, replicas);
-  entry.members.mode = if_present(members, member::mode, static_cast<wire::ack_mode>(mode));
+  entry.members.mode = if_present(members, member::mode, static_cast<ack_mode>(mode));
   entry.members.durability =
-      if_present(members, member::durability, static_cast<wire::durability>(level));
+      if_present(members, member::durability, static_cast<durability>(level));
   entry.members.max_age_secs = if_present(members, member::max_age, max_age);
   entry.members.max_bytes = if_present(members, member::max_bytes, max_bytes);
   const auto& policy = entry.members;

@@ -95,23 +95,23 @@ TEST_CASE("names follow the rule of the wire, and those of internal logs are not
 
 TEST_CASE("missing members of a policy are the node's, retention excepted") {
   topic_policy defaults;
-  defaults.mode = wire::ack_mode::l2;
-  defaults.level = wire::durability::written;
+  defaults.mode = ack_mode::l2;
+  defaults.level = durability::written;
   defaults.limits = wire::retention{100, 200};
   metadata table{defaults};
   CHECK(table.default_topic().policy == defaults);
 
   const auto plain = perform(table, table.plan_create({.name = "plain"}, now_s)).row;
-  CHECK(plain.policy.mode == wire::ack_mode::l2);
-  CHECK(plain.policy.level == wire::durability::written);
+  CHECK(plain.policy.mode == ack_mode::l2);
+  CHECK(plain.policy.level == durability::written);
   CHECK_FALSE(plain.policy.limits);
 
   wire::topic_policy asked;
-  asked.durability = wire::durability::memory;
+  asked.durability = durability::memory;
   asked.max_age_secs = 7;
   const auto own = perform(table, table.plan_create({.name = "own", .policy = asked}, now_s)).row;
-  CHECK(own.policy.mode == wire::ack_mode::l2);
-  CHECK(own.policy.level == wire::durability::memory);
+  CHECK(own.policy.mode == ack_mode::l2);
+  CHECK(own.policy.level == durability::memory);
   CHECK(own.policy.limits == wire::retention{7, 0});
 }
 
@@ -140,11 +140,11 @@ TEST_CASE("a policy changes member by member") {
   CHECK(perform(table, table.plan_set_retention(id, 7, 1ULL << 63U)).kind == change_kind::none);
 
   wire::topic_policy members;
-  members.durability = wire::durability::memory;
+  members.durability = durability::memory;
   members.max_bytes = 5;
   change = perform(table, table.plan_set_policy(id, members));
-  CHECK(change.row.policy.level == wire::durability::memory);
-  CHECK(change.row.policy.mode == wire::ack_mode::l1);
+  CHECK(change.row.policy.level == durability::memory);
+  CHECK(change.row.policy.mode == ack_mode::l1);
   CHECK(change.row.policy.limits == wire::retention{7, 5});
   CHECK(*table.find(id) == change.row);
 
@@ -221,7 +221,7 @@ TEST_CASE("the table is bounded") {
   CHECK(create(table, "one-more") == topic_id{topics_max + 1});
 }
 
-TEST_CASE("a row in the words of the wire and of the disk") {
+TEST_CASE("a row in the words of the wire") {
   auto row = row_of(3, "orders");
   CHECK_FALSE(info_of(row).policy.max_age_secs);
   CHECK_FALSE(info_of(row).policy.max_bytes);
@@ -233,9 +233,6 @@ TEST_CASE("a row in the words of the wire and of the disk") {
   CHECK(info.policy.partitions == 1U);
   CHECK(info.policy.max_age_secs == 0U);
   CHECK(info.policy.max_bytes == 9U);
-  CHECK(storage_level(wire::durability::fsync) == storage::durability::fsync);
-  CHECK(storage_level(wire::durability::written) == storage::durability::written);
-  CHECK(storage_level(wire::durability::memory) == storage::durability::memory);
 }
 
 // --- bytes -------------------------------------------------------------------------------------
@@ -244,8 +241,8 @@ TEST_CASE("golden bytes of the topic entries") {
   auto row = row_of(0x01020304, "ab");
   row.created_at = 0x0a0b;
   row.policy.replicas = 3;
-  row.policy.mode = wire::ack_mode::l2;
-  row.policy.level = wire::durability::memory;
+  row.policy.mode = ack_mode::l2;
+  row.policy.level = durability::memory;
   row.policy.limits = wire::retention{7, 0x100};
   CHECK(encode(topic_created{row}) ==
         raw({1, 1, 4, 3, 2, 1, 0x0b, 0x0a, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0,   0,  0,
@@ -256,7 +253,7 @@ TEST_CASE("golden bytes of the topic entries") {
   CHECK(encode(topic_deleted{topic_id{9}}) == raw({1, 2, 9, 0, 0, 0}));
   CHECK(encode(next_topic_id{10}) == raw({1, 4, 10, 0, 0, 0}));
   wire::topic_policy members;
-  members.durability = wire::durability::written;
+  members.durability = durability::written;
   members.max_bytes = 2;
   CHECK(encode(policy_changed{topic_id{5}, members}) ==
         raw({1, 3, 5, 0, 0, 0, 8 + 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
@@ -309,7 +306,7 @@ TEST_CASE("bytes that are no topic entry are refused") {
 TEST_CASE("whatever is decoded encodes to the same bytes") {
   wire::test::random_source random{"metadata entries"};
   wire::topic_policy members;
-  members.mode = wire::ack_mode::l2;
+  members.mode = ack_mode::l2;
   members.max_age_secs = 3;
   const std::vector<metadata_entry> seeds{
       topic_created{row_of(1, "seed")}, topic_deleted{topic_id{1}},
@@ -344,7 +341,7 @@ result<metadata_entry> random_plan(const metadata& table, wire::test::random_sou
   if (random.up_to(1) == 1)
     members.max_age_secs = random.up_to(3);
   if (random.up_to(1) == 1)
-    members.durability = static_cast<wire::durability>(random.up_to(2));
+    members.durability = static_cast<durability>(random.up_to(2));
   if (random.up_to(3) == 0)
     members.replicas = static_cast<std::uint32_t>(random.up_to(4));
   switch (random.up_to(4)) {
