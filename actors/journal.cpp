@@ -28,11 +28,12 @@ result<> apply_entry(journal_contents& to, byte_view entry) {
     const auto decoded = cluster::decode_metadata(entry);
     if (!decoded)
       return tl::unexpected{decoded.error()};
-    const auto change = to.topics.apply(*decoded);
-    if (!change)
+    if (!to.topics.apply(*decoded))
       ++to.refused;
-    else if (change->kind == cluster::change_kind::deleted)
-      return to.offsets.apply(cluster::offsets_dropped{log_id{change->row.id.value}});
+    // Whether or not the table still knows the topic: its creation may lie before the journal's
+    // start, while commits of its consumers lie after it.
+    if (const auto* gone = std::get_if<cluster::topic_deleted>(&*decoded))
+      return to.offsets.apply(cluster::offsets_dropped{log_id{gone->id.value}});
     return {};
   }
   const auto decoded = cluster::decode_offset(entry);

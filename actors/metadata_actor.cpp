@@ -49,7 +49,10 @@ caf::behavior metadata_actor::make_behavior() {
       [this](const appended& what) {
         if (what.done)
           last_appended_ = what.batch;
+        --appending_;
         resume(what.cookie, what.done, what.refusal);
+        if (holding_ && appending_ == 0 && !summing_up_)
+          sum_up();
       },
       [this](const log_opened& what) { resume(what.cookie, what.done, what.refusal); },
       [this](const log_deleted& what) {
@@ -119,8 +122,16 @@ void metadata_actor::resume(std::uint64_t cookie, bool made, errc refusal) {
 }
 
 void metadata_actor::append(std::vector<std::byte> entry, continuation then) {
-  ++contents_.entries;
+  if (holding_) { // the journal is being summed up: what comes now comes after it
+    held_.emplace_back(std::move(entry), std::move(then));
+    return;
+  }
+  append_now(std::move(entry), std::move(then));
+}
+
+void metadata_actor::append_now(std::vector<std::byte> entry, continuation then) {
   ++entries_since_look_;
+  ++appending_;
   send(routes_.ingestion[shard_of(meta_log)],
        append_entry{meta_log, remember(std::move(then)), std::move(entry)});
 }
@@ -449,43 +460,55 @@ void metadata_actor::describe(const reply_address& to, const wire::describe_topi
 
 // -- the journal -----------------------------------------------------------------------------
 
-// Appends the whole state anew once the journal has grown over several segments, and then has the
-// segments before it dropped. Replay of an interrupted one meets entries that no longer fit, and
-// leaves them out.
+// The journal is summed up once it has grown over several segments: when nothing is under way, the
+// whole state is appended anew, and then the segments before it are dropped. New entries wait
+// meanwhile, so that none can be overtaken by an older state. If any entry of the sum fails, the
+// history stays.
 void metadata_actor::sum_up_if_large() {
-  if (summing_up_ || changing_ || entries_since_look_ < look_every_entries)
+  if (holding_ || looking_ || entries_since_look_ < look_every_entries)
     return;
   entries_since_look_ = 0;
-  summing_up_ = true;
+  looking_ = true;
   const auto cookie = next_cookie_++;
   describing_.emplace(cookie, [this](const log_described& what) {
-    if (!what.done || what.facts.segments <= journal_segments_max) {
-      summing_up_ = false;
-      return;
-    }
-    auto entries = contents_.topics.snapshot();
-    auto offsets = contents_.offsets.snapshot();
-    entries.insert(entries.end(), std::make_move_iterator(offsets.begin()),
-                   std::make_move_iterator(offsets.end()));
-    runtime::log(runtime::log_level::info, "journal_summed_up", {{"entries", entries.size()}});
-    auto first = std::make_shared<batch_number>();
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      const bool last = i + 1 == entries.size();
-      append(std::move(entries[i]), [this, first, i, last](bool made, errc) {
-        if (i == 0 && made)
-          *first = last_appended_;
-        if (!last)
-          return;
-        summing_up_ = false;
-        if (made && first->value > 0)
-          send(routes_.pollers[shard_of(meta_log)], drop_before{meta_log, *first});
-      });
-    }
-    if (entries.empty())
-      summing_up_ = false;
+    looking_ = false;
+    holding_ = what.done && what.facts.segments > journal_segments_max;
+    if (holding_ && appending_ == 0)
+      sum_up();
   });
   send(routes_.pollers[shard_of(meta_log)],
        describe_log{meta_log, caf::actor_cast<caf::actor>(this), cookie});
+}
+
+void metadata_actor::sum_up() {
+  auto entries = contents_.topics.snapshot();
+  auto offsets = contents_.offsets.snapshot();
+  entries.insert(entries.end(), std::make_move_iterator(offsets.begin()),
+                 std::make_move_iterator(offsets.end()));
+  runtime::log(runtime::log_level::info, "journal_summed_up", {{"entries", entries.size()}});
+  summing_up_ = true;
+  sum_left_ = sum_size_ = entries.size();
+  sum_whole_ = true;
+  for (auto& entry : entries)
+    append_now(std::move(entry), [this](bool made, errc) {
+      if (sum_left_ == sum_size_)
+        sum_first_ = last_appended_;
+      sum_whole_ = sum_whole_ && made;
+      if (--sum_left_ == 0)
+        end_sum();
+    });
+  if (entries.empty())
+    end_sum();
+}
+
+void metadata_actor::end_sum() {
+  if (sum_whole_ && sum_size_ > 0)
+    send(routes_.pollers[shard_of(meta_log)], drop_before{meta_log, sum_first_});
+  summing_up_ = holding_ = false;
+  auto held = std::move(held_);
+  held_.clear();
+  for (auto& [entry, then] : held)
+    append_now(std::move(entry), std::move(then));
 }
 
 } // namespace lance::actors

@@ -54,7 +54,10 @@ class metadata_actor final : public caf::event_based_actor {
   void describe(const reply_address& to, const wire::describe_topic_request& asked);
   void open(const cluster::topic& row, continuation then);
   void append(std::vector<std::byte> entry, continuation then);
+  void append_now(std::vector<std::byte> entry, continuation then);
   void sum_up_if_large();
+  void sum_up();
+  void end_sum();
   std::uint64_t remember(continuation then);
   void resume(std::uint64_t cookie, bool made, errc refusal);
 
@@ -83,8 +86,16 @@ class metadata_actor final : public caf::event_based_actor {
   std::uint64_t open_failed_ = 0;
   // summing up the journal
   std::uint64_t entries_since_look_ = 0;
-  bool summing_up_ = false;
+  std::uint64_t appending_ = 0; // entries under way
   batch_number last_appended_;
+  bool looking_ = false;
+  bool holding_ = false; // entries wait in held_ until the sum is appended
+  bool summing_up_ = false;
+  bool sum_whole_ = true;
+  std::size_t sum_size_ = 0;
+  std::size_t sum_left_ = 0;
+  batch_number sum_first_;
+  std::deque<std::pair<std::vector<std::byte>, continuation>> held_; // one per connection at most
 };
 
 } // namespace lance::actors
