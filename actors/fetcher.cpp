@@ -63,7 +63,12 @@ bool fetcher::begin(runtime::message_ref<read_request>& request,
     end(true);
     return true;
   }
-  if (!reserve(planned->entry_bytes + (end_.value - at_.value))) {
+  const auto bytes = planned->entry_bytes + (end_.value - at_.value);
+  if (bytes + reply_headroom > std::uint64_t{replies_.count()} * replies_.buffer_bytes()) {
+    end(false, errc::too_large); // one batch, larger than all reply buffers together: never fits
+    return true;
+  }
+  if (!reserve(bytes)) {
     request = std::move(request_);
     reply = std::move(reply_);
     return false;
@@ -178,6 +183,8 @@ bool fetcher::reserve(std::uint64_t bytes) {
   const auto each = replies_.buffer_bytes();
   const auto wanted = (bytes + reply_headroom + each - 1) / each;
   auto& buffers = reply_->buffers;
+  if (!replies_.can_take(static_cast<std::uint32_t>(wanted)))
+    return false;
   while (buffers.size() < wanted) {
     auto buffer = replies_.take();
     if (!buffer) {

@@ -13,6 +13,13 @@ ingestion_actor::ingestion_actor(caf::actor_config& config, const ingestion_opti
                                  ingestion_memory& memory, runtime::metric_set& metrics)
     : resident_actor<>(config), options_(options), memory_(memory), metrics_(metrics) {}
 
+// Buffers and messages may come back after their user has gone.
+ingestion_actor::~ingestion_actor() {
+  memory_.chunks->on_return(nullptr, nullptr);
+  memory_.sealed_messages.on_return(nullptr, nullptr);
+  memory_.outcome_messages.on_return(nullptr, nullptr);
+}
+
 caf::behavior ingestion_actor::make_behavior() {
   memory_.chunks->on_return(&ingestion_actor::feed, this);
   memory_.sealed_messages.on_return(&ingestion_actor::feed, this);
@@ -26,6 +33,7 @@ caf::behavior ingestion_actor::make_behavior() {
       [this](runtime::message_ref<frames>& message) { waiting_.push(std::move(message)); },
       [this](append_entry& entry) { entries_.push_back(std::move(entry)); },
       [this](const log_ready& ready) {
+        blocked_ = false;
         logs_.erase(ready.start->log.value);
         logs_.try_emplace(
             ready.start->log.value, *ready.start, options_.storage, *memory_.chunks,
@@ -39,7 +47,8 @@ caf::behavior ingestion_actor::make_behavior() {
         blocked_ = false;
       },
       [this](delete_log& gone) {
-        seal(); // what was appended is written and acknowledged before the log goes
+        blocked_ = false; // what waits at the front may have waited for this log
+        seal();           // what was appended is written and acknowledged before the log goes
         if (auto found = logs_.find(gone.log.value); found != logs_.end()) {
           auto& slot = found->second;
           for (auto at = slot.acks_sent; at < slot.acks.size(); ++at)

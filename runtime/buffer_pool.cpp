@@ -76,8 +76,15 @@ buffer_ref buffer_pool::take() noexcept {
   return buffer_ref{slot};
 }
 
+bool buffer_pool::can_take(std::uint32_t buffers) noexcept {
+  if (count() - lent() >= buffers)
+    return true;
+  dry_.store(true, std::memory_order_seq_cst);
+  return count() - lent_.load(std::memory_order_seq_cst) >= buffers; // one may have come meanwhile
+}
+
 void buffer_pool::give_back(buffer_slot* slot) noexcept {
-  lent_.fetch_sub(1, std::memory_order_relaxed);
+  lent_.fetch_sub(1, std::memory_order_seq_cst);
   auto* head = returned_.load(std::memory_order_relaxed);
   do {
     slot->next = head;

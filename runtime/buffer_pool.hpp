@@ -84,6 +84,10 @@ class buffer_pool {
   /// The owner's thread only. An empty handle means the pool is dry: hold back and come again; the
   /// waker is then called once when a buffer has returned.
   [[nodiscard]] buffer_ref take() noexcept;
+  /// For whoever needs `buffers` of them at once, asked before the first is taken: giving back what
+  /// was taken in vain would call one's own waker. False: the waker is called as after an empty
+  /// take(). True is no promise: a buffer may be on its way back at this moment.
+  [[nodiscard]] bool can_take(std::uint32_t buffers) noexcept;
 
   [[nodiscard]] std::size_t buffer_bytes() const noexcept { return options_.buffer_bytes; }
   [[nodiscard]] std::uint32_t count() const noexcept { return options_.count; }

@@ -126,6 +126,23 @@ TEST_CASE("buffers given back on another thread come round again") {
   CHECK(pool->lent() == 0);
 }
 
+TEST_CASE("asking for several in vain wakes when one is back, not before") {
+  auto pool = pool_of(4);
+  int calls = 0;
+  pool->on_return([](void* count) { ++*static_cast<int*>(count); }, &calls);
+  auto first = pool->take();
+  auto second = pool->take();
+  CHECK(pool->can_take(2));
+  first.reset();
+  CHECK(calls == 0);
+  CHECK_FALSE(pool->can_take(4));
+  CHECK(calls == 0);
+  second.reset();
+  CHECK(calls == 1);
+  CHECK(pool->can_take(4));
+  CHECK_FALSE(pool->can_take(5));
+}
+
 TEST_CASE("more memory than there is comes back as an error") {
   const auto pool = buffer_pool::make({1, std::size_t{1} << 62, -1, false});
   CHECK_FALSE(pool.has_value());
