@@ -150,12 +150,16 @@ void lane::remove(pollable& target) {
 }
 
 void lane::arm(lane_timer& timer, std::uint64_t deadline_ns) {
-  timer.deadline_ns = std::max<std::uint64_t>(deadline_ns, 1);
+  deadline_ns = std::max<std::uint64_t>(deadline_ns, 1);
+  if (timer.deadline_ns == deadline_ns)
+    return; // it is in the heap already
+  timer.deadline_ns = deadline_ns;
   timers_.push_back({timer.deadline_ns, &timer});
   std::push_heap(timers_.begin(), timers_.end(), later);
 }
 
 void lane::forget(lane_timer& timer) {
+  timer.deadline_ns = 0;
   std::erase_if(timers_, [&](const due& each) { return each.timer == &timer; });
   std::make_heap(timers_.begin(), timers_.end(), later);
 }

@@ -214,6 +214,7 @@ class resident_actor : public lane_actor<Base>, public pollable {
     if (!self_)
       return;
     const auto last = std::move(self_);
+    this->on_exit(); // CAF calls it for actors that quit only; neighbours that hold each other stay
     intrusive_ptr_add_ref(this->ctrl());
     caf::scheduler::abstract_coordinator::cleanup_and_release(this);
   }
