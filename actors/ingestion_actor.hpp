@@ -34,6 +34,7 @@ class ingestion_actor final : public runtime::resident_actor<> {
  public:
   ingestion_actor(caf::actor_config& config, const ingestion_options& options,
                   ingestion_memory& memory, runtime::metric_set& metrics);
+  ~ingestion_actor() override;
 
   caf::behavior make_behavior() override;
   void on_exit() override;

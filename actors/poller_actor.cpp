@@ -78,7 +78,15 @@ poller_actor::poller_actor(caf::actor_config& config, const poller_options& opti
   (void)chunks;
 }
 
-poller_actor::~poller_actor() = default;
+// Buffers and messages may come back after their user has gone.
+poller_actor::~poller_actor() {
+  memory_.replies->on_return(nullptr, nullptr);
+  memory_.outcome_messages.on_return(nullptr, nullptr);
+  memory_.reply_messages.on_return(nullptr, nullptr);
+  // A read that the end of its lane has cut off never ends, and its reader insists that all do.
+  if (idle_fetchers_.size() < fetchers_.size())
+    (void)reader_.release();
+}
 
 caf::behavior poller_actor::make_behavior() {
   auto& lane = home_lane();
@@ -376,9 +384,11 @@ bool poller_actor::serve(runtime::message_ref<read_request>& request) {
   auto& slot = found->second;
   if (fetcher::should_wait(*request, *slot.log)) {
     const auto now = home_lane().time().steady_ns();
-    if (request->received_ns + request->max_wait_ms * ms_in_ns > now) {
+    const auto limit = request->received_ns + request->max_wait_ms * ms_in_ns;
+    if (limit > now) {
       slot.following.push_back(std::move(request));
-      arm_timer(now);
+      if (limit < deadline_ns)
+        home_lane().arm(*this, limit);
       return true;
     }
   }
