@@ -58,7 +58,8 @@ class log_writer {
     void run() override { deed(); }
     void finish() override {
       busy = false;
-      then();
+      const auto follow = std::move(then); // it may start the job anew
+      follow();
     }
     bool busy = false;
     std::function<void()> deed;

@@ -1,5 +1,9 @@
 #include "storage/log.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include <catch2/catch.hpp>
 
 #include "bench_of_log.hpp"
@@ -419,4 +423,90 @@ TEST_CASE("dropping segments moves the start and never the numbers", "[log]") {
   CHECK(here.bench.log().start_number() == batch_number{19});
   CHECK(here.bench.log().durable_next() == batch_number{21});
   CHECK(here.names_with(".idx") == 1);
+}
+
+namespace {
+
+// A simulated disk whose directory syncs wait, on the helper's thread, until the test lets them go.
+// The test touches the disk only while the helper waits or has nothing to do.
+class gated_disk final : public disk {
+ public:
+  explicit gated_disk(sim_disk& behind) : behind_(behind) {}
+  std::atomic<bool> gate_open{true};
+  std::atomic<bool> waiting{false};
+
+  result<std::unique_ptr<file>> open(const std::string& path, const open_options& how) override {
+    return behind_.open(path, how);
+  }
+  result<> rename(const std::string& from, const std::string& to) override {
+    return behind_.rename(from, to);
+  }
+  result<> remove(const std::string& path) override { return behind_.remove(path); }
+  result<> remove_directory(const std::string& path) override {
+    return behind_.remove_directory(path);
+  }
+  result<std::vector<std::string>> list(const std::string& directory) override {
+    return behind_.list(directory);
+  }
+  bool exists(const std::string& path) override { return behind_.exists(path); }
+  result<> make_directories(const std::string& path) override {
+    return behind_.make_directories(path);
+  }
+  result<> sync_directory(const std::string& directory) override {
+    waiting = true;
+    while (!gate_open)
+      std::this_thread::yield();
+    waiting = false;
+    return behind_.sync_directory(directory);
+  }
+  result<std::uint64_t> free_bytes(const std::string& directory) override {
+    return behind_.free_bytes(directory);
+  }
+  result<std::unique_ptr<mapping>> map(const std::string& path) override {
+    return behind_.map(path);
+  }
+  result<std::unique_ptr<file_lock>> lock(const std::string& path) override {
+    return behind_.lock(path);
+  }
+
+ private:
+  sim_disk& behind_;
+};
+
+} // namespace
+
+TEST_CASE("a segment's first group counts only when its directory entry is durable", "[log]") {
+  sim_disk door{7};
+  gated_disk gated{door};
+  runtime::blocking_thread helper{[](void*) {}, nullptr};
+  log_bench bench{gated, setup{}, [&] { return helper.deliver() || door.step(); }};
+  bench.environment().helper = &helper;
+  REQUIRE(bench.open());
+  for (int i = 0; i < 10'000 && bench.log().take_progress().grant.next_limit == 0; ++i) {
+    helper.deliver();
+    std::this_thread::sleep_for(std::chrono::microseconds{100});
+  }
+  bench.front().set_grant(bench.log().take_progress().grant);
+
+  gated.gate_open = false;
+  REQUIRE(bench.append_next(1000));
+  bench.turn(); // the group is under way, and the renaming on the helper
+  while (!gated.waiting)
+    std::this_thread::yield();
+  door.settle(); // written and flushed
+  helper.deliver();
+  CHECK(bench.log().durable_next() == batch_number{1});
+  CHECK_FALSE(bench.log().idle());
+
+  gated.gate_open = true;
+  for (int i = 0; i < 10'000 && bench.log().durable_next() == batch_number{1}; ++i) {
+    helper.deliver();
+    std::this_thread::sleep_for(std::chrono::microseconds{100});
+  }
+  CHECK(bench.log().durable_next() == batch_number{2});
+  for (int i = 0; i < 10'000 && !bench.log().idle(); ++i) {
+    helper.deliver();
+    door.step();
+    std::this_thread::sleep_for(std::chrono::microseconds{100});
+  }
 }
