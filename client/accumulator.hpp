@@ -3,6 +3,7 @@
 // come in as arguments. One thread at a time (the producer's lock).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +40,11 @@ class accumulator {
 
   /// Sealed batches in the order they were begun per topic. The caller takes them away.
   [[nodiscard]] std::vector<batch_ptr>& sealed() noexcept { return sealed_; }
+
+  /// Batches begun from now on are no longer than this: the server's own bound.
+  void limit_batches(std::size_t bytes) noexcept {
+    options_.batch_bytes = std::min(options_.batch_bytes, bytes);
+  }
 
   /// Gives a batch's memory back for the next one.
   void recycle(batch_ptr batch);

@@ -4,7 +4,6 @@
 #include <thread>
 
 #include "client/admin.hpp"
-#include "runtime/check.hpp"
 #include "wire/error_reply.hpp"
 
 namespace lance::client {
@@ -36,7 +35,8 @@ void sleep_until(deadline until, std::chrono::nanoseconds longest) {
 consumer::consumer(const consumer_options& options)
     : options_(options), connector_(options.connection), backoff_(options.connection.retry),
       walker_(options.framing) {
-  LANCE_CHECK(options.fetch_wait.count() <= wire::fetch_wait_ms_max, options.fetch_wait.count());
+  constexpr std::chrono::milliseconds longest{wire::fetch_wait_ms_max};
+  options_.fetch_wait = std::clamp(options.fetch_wait, std::chrono::milliseconds{0}, longest);
 }
 
 consumer::~consumer() = default;

@@ -36,7 +36,7 @@ struct consumer_options {
   /// Asked for per request; a longer batch is got whole. 1 MiB costs one system call per thousand
   /// records of the usual size.
   std::uint32_t fetch_bytes = 1 * MiB;
-  /// How long the server may hold a request when there is nothing new, at most 20 s. 0: poll()
+  /// How long the server may hold a request when there is nothing new, 20 s at most. 0: poll()
   /// returns empty-handed as soon as the end is reached.
   std::chrono::milliseconds fetch_wait{5000};
   /// Pause between requests to a server that does not hold them.

@@ -1,5 +1,6 @@
 #include "client/producer.hpp"
 
+#include <algorithm>
 #include <map>
 #include <thread>
 
@@ -14,13 +15,21 @@ namespace {
 // Each topic and partition sent to is remembered for the producer's life.
 constexpr std::size_t topics_max = 10'000;
 
+// Options that could not work are brought within what can.
+producer_options workable(producer_options options) {
+  options.batch_bytes = std::clamp<std::size_t>(options.batch_bytes, 1, wire::payload_bytes_max);
+  options.in_flight_max = std::max<std::size_t>(options.in_flight_max, 1);
+  options.linger = std::max(options.linger, std::chrono::microseconds{0});
+  return options;
+}
+
 } // namespace
 
 class producer::state {
  public:
   explicit state(const producer_options& options)
-      : shared_(options), admin_(options.connection), io_(shared_), thread_([this] { io_.run(); }) {
-  }
+      : shared_(workable(options)), admin_(options.connection), io_(shared_),
+        thread_([this] { io_.run(); }) {}
 
   ~state() {
     {
@@ -45,6 +54,7 @@ class producer::state {
   outcome<> judge(const outgoing_record& what, std::size_t bytes) const;
   outcome<outgoing_topic*> find(const outgoing_record& what, held_lock& held);
   outgoing_topic* known(const outgoing_record& what);
+  std::optional<std::uint64_t> payload_limit();
   outcome<> wait_for_memory(const outgoing_topic& topic, std::size_t bytes, held_lock& held);
   bool has_memory(const outgoing_topic& topic, std::size_t bytes) const;
 
@@ -54,6 +64,7 @@ class producer::state {
 
   std::mutex admin_lock_; ///< never taken with shared_.lock held
   admin admin_;
+  bool limit_asked_ = false; ///< under admin_lock_
 
   producer_io io_;
   std::thread thread_;
@@ -61,7 +72,7 @@ class producer::state {
 
 outcome<> producer::state::judge(const outgoing_record& what, std::size_t bytes) const {
   const auto& options = shared_.options;
-  if (bytes > wire::payload_bytes_max || bytes > options.memory_bytes)
+  if (bytes > shared_.payload_bytes_max || bytes > options.memory_bytes)
     return refuse(errc::too_large, "a record of " + std::to_string(bytes) + " bytes is too large",
                   {}, what.topic);
   if (what.key && (options.framing == framing::raw || what.key->size() > key_bytes_max))
@@ -72,12 +83,12 @@ outcome<> producer::state::judge(const outgoing_record& what, std::size_t bytes)
 
 outcome<> producer::state::send(const outgoing_record& what, delivery_callback callback) {
   const auto bytes = encoded_bytes(shared_.options.framing, what.key, what.value);
-  if (auto good = judge(what, bytes); !good)
-    return good;
   held_lock held{shared_.lock};
   const auto topic = find(what, held);
   if (!topic)
     return tl::unexpected{topic.error()};
+  if (auto good = judge(what, bytes); !good)
+    return good;
   if (auto room = wait_for_memory(**topic, bytes, held); !room)
     return room;
   if (shared_.closed)
@@ -115,12 +126,18 @@ outcome<outgoing_topic*> producer::state::find(const outgoing_record& what, held
     return refuse(errc::exhausted, "this producer has sent to too many topics", {}, what.topic);
   held.unlock();
   const std::string name{what.topic};
+  std::optional<std::uint64_t> limit;
   const auto log = [&] {
     const std::lock_guard asking{admin_lock_};
     admin_.forget(name);
+    limit = payload_limit();
     return admin_.resolve(name, what.partition);
   }();
   held.lock();
+  if (limit && *limit < shared_.payload_bytes_max) {
+    shared_.payload_bytes_max = *limit;
+    shared_.gathered.limit_batches(*limit);
+  }
   if (!log)
     return tl::unexpected{log.error()};
   auto& topic = topics_[{name, what.partition}];
@@ -130,6 +147,15 @@ outcome<outgoing_topic*> producer::state::find(const outgoing_record& what, held
   topic.stale = false;
   last_ = &topic;
   return &topic;
+}
+
+// A longer frame would cost the connection without a word. Asked once: hello is about the server.
+std::optional<std::uint64_t> producer::state::payload_limit() {
+  if (std::exchange(limit_asked_, true))
+    return std::nullopt;
+  const auto server = admin_.hello();
+  return server && server->max_frame_bytes != 0 ? std::optional{server->max_frame_bytes}
+                                                : std::nullopt;
 }
 
 bool producer::state::has_memory(const outgoing_topic& topic, std::size_t bytes) const {

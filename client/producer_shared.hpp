@@ -36,6 +36,7 @@ struct producer_shared {
   bool closed = false;          ///< no more records
   bool ending = false;          ///< the I/O thread gives up what is left and ends
   std::uint64_t look_at_ns = 0; ///< when the I/O thread looks at `gathered` unasked
+  std::size_t payload_bytes_max = wire::payload_bytes_max; ///< what the server takes, once told
   std::optional<failure> first_failure;
   producer_stats stats;
 

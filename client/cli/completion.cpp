@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -15,9 +16,11 @@ struct step {
 };
 
 void add_options(const CLI::App& app, std::vector<std::string>& words) {
-  for (const auto* option : app.get_options())
+  for (const auto* option :
+       app.get_options([](const CLI::Option* one) { return !one->get_group().empty(); }))
     for (const auto& name : option->get_lnames())
-      words.push_back("--" + name);
+      if (const auto word = "--" + name; std::find(words.begin(), words.end(), word) == words.end())
+        words.push_back(word);
 }
 
 void collect(const CLI::App& app, const CLI::App& root, const std::string& path,
@@ -46,7 +49,7 @@ std::string joined(const std::vector<std::string>& words) {
 std::string cases(const std::vector<step>& steps) {
   std::string text;
   for (const auto& one : steps)
-    text += "    \"" + one.path + "\") words=\"" + joined(one.words) + "\" ;;\n";
+    text += "    \"" + one.path + "\") offered=\"" + joined(one.words) + "\" ;;\n";
   return text;
 }
 
@@ -60,7 +63,7 @@ std::string known_chains(const std::vector<step>& steps) {
 std::string bash_script(const std::vector<step>& steps) {
   return "# bash completion of lnc: source it, or put it into /etc/bash_completion.d\n"
          "_lnc() {\n"
-         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" chain=lnc words= n\n"
+         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" chain=lnc offered= n\n"
          "  for ((n = 1; n < COMP_CWORD; n++)); do\n"
          "    case \"$chain ${COMP_WORDS[n]}\" in\n"
          "    " +
@@ -71,7 +74,7 @@ std::string bash_script(const std::vector<step>& steps) {
          "  case \"$chain\" in\n" +
          cases(steps) +
          "  esac\n"
-         "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+         "  COMPREPLY=($(compgen -W \"$offered\" -- \"$current\"))\n"
          "}\n"
          "complete -o default -F _lnc lnc\n";
 }
@@ -80,8 +83,7 @@ std::string zsh_script(const std::vector<step>& steps) {
   return "#compdef lnc\n"
          "# zsh completion of lnc: put it as _lnc into a directory of $fpath\n"
          "_lnc() {\n"
-         "  local chain=lnc candidates= n\n"
-         "  local -a offered\n"
+         "  local chain=lnc offered= n\n"
          "  for ((n = 2; n < CURRENT; n++)); do\n"
          "    case \"$chain ${words[n]}\" in\n"
          "    " +
@@ -89,16 +91,11 @@ std::string zsh_script(const std::vector<step>& steps) {
          ") chain=\"$chain ${words[n]}\" ;;\n"
          "    esac\n"
          "  done\n"
-         "  candidates=$(_lnc_words \"$chain\")\n"
-         "  offered=(${=candidates})\n"
-         "  compadd -- $offered || _files\n"
-         "}\n"
-         "_lnc_words() {\n"
-         "  local words=\n"
-         "  case \"$1\" in\n" +
+         "  case \"$chain\" in\n" +
          cases(steps) +
          "  esac\n"
-         "  print -- \"$words\"\n"
+         "  compadd -- ${=offered}\n"
+         "  _files\n"
          "}\n"
          "compdef _lnc lnc\n";
 }

@@ -33,8 +33,8 @@ void refuse_security(CLI::App& app) {
            [option](const std::string&) {
              throw CLI::ValidationError(option, "this build of lnc has no TLS and no tokens yet");
            },
-           "refused: this build has no TLS and no tokens yet")
-        ->type_name("PATH");
+           "")
+        ->group(""); // not in the help: it is not there
   }
 }
 

@@ -149,10 +149,11 @@ TEST_CASE("an unknown topic is not found") {
 
 TEST_CASE("following: the server holds the request, a poll may look in and come back") {
   std::atomic<int> fetches{0};
+  std::atomic<std::uint32_t> asked_wait_ms{0};
   fake_server server{serving([&](peer& from, const seen_frame& asked, int) {
     if (asked.command() == command::fetch_batches) {
       ++fetches;
-      CHECK(wire::decode_fetch_batches(asked.payload)->max_wait_ms == 5000);
+      asked_wait_ms = wire::decode_fetch_batches(asked.payload)->max_wait_ms;
       std::this_thread::sleep_for(std::chrono::milliseconds{60});
     }
     return five_records().answer(from, asked);
@@ -168,6 +169,7 @@ TEST_CASE("following: the server holds the request, a poll may look in and come 
   CHECK((*records)[0].number == record_number{3});
   CHECK((*records)[0].time_ns == 300);
   CHECK(fetches == 1);
+  CHECK(asked_wait_ms == 5000);
 }
 
 TEST_CASE("reading goes on after a lost connection, without loss or repetition") {

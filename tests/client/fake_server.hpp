@@ -96,11 +96,17 @@ class peer {
   wire::frame_cutter cutter_{wire::payload_bytes_max};
 };
 
-/// Answers what a client asks before its real work: the list of topics. False: another request.
+/// Answers what a client asks before its real work: the list of topics, and hello as LWP v1 does.
+/// False: another request.
 inline bool answer_topics(peer& to, const seen_frame& asked,
                           const std::vector<wire::topic_info>& topics) {
-  if (wire::classify(asked.header) != wire::frame_kind::control ||
-      asked.command() != wire::command::list_topics)
+  if (wire::classify(asked.header) != wire::frame_kind::control)
+    return false;
+  if (asked.command() == wire::command::hello) {
+    to.refuse("Invalid client command");
+    return true;
+  }
+  if (asked.command() != wire::command::list_topics)
     return false;
   to.reply(wire::command::topic_response, wire::encode_topic_list(topics));
   return true;

@@ -382,6 +382,40 @@ TEST_CASE("what cannot be sent is refused at once") {
   CHECK(send(to, "late").error().code == errc::closed);
 }
 
+TEST_CASE("a server that takes shorter frames gets shorter frames") {
+  std::mutex lock;
+  std::vector<std::size_t> lengths;
+  fake_server server{[&](peer& from, int) {
+    while (const auto seen = from.read()) {
+      wire::topic_info topic;
+      topic.id = topic_id{9};
+      topic.name = "t";
+      if (seen->command() == wire::command::hello &&
+          wire::classify(seen->header) == wire::frame_kind::control) {
+        wire::hello_reply told;
+        told.max_frame_bytes = 1000;
+        from.reply(wire::command::topic_response, wire::encode(told));
+      } else if (!answer_topics(from, *seen, {topic})) {
+        const std::lock_guard guard{lock};
+        lengths.push_back(seen->payload.size());
+        from.ack(*seen);
+      }
+    }
+  }};
+  producer_options options;
+  options.connection = server.options();
+  producer to{options};
+  for (int n = 0; n < 50; ++n)
+    REQUIRE(send(to, std::string(200, 'x')));
+  const auto long_one = send(to, std::string(1000, 'y'));
+  REQUIRE_FALSE(long_one);
+  CHECK(long_one.error().code == errc::too_large);
+  REQUIRE(to.flush(soon()));
+  const std::lock_guard guard{lock};
+  CHECK(lengths.size() >= 13);
+  CHECK(*std::max_element(lengths.begin(), lengths.end()) <= 1000);
+}
+
 TEST_CASE("the largest record goes through") {
   ingest_server server{always_ack};
   producer to{server.options()};
