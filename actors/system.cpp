@@ -254,6 +254,10 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
   auto& lanes = runtime::lane_scheduler::of(*system);
   if (!lanes.started())
     return failed(lanes.started().error(), "the lanes could not be started");
+  for (std::size_t i = 0; i < lanes.size(); ++i)
+    if (!lanes.at(i).has_ring())
+      chosen.backend = "pwritev";
+  metrics.set_info(runtime::info::io_backend, chosen.backend);
 
   const auto node = home->identity().id;
   for (std::size_t i = 0; i < plan.network_lanes.size(); ++i) {
@@ -360,7 +364,6 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
     runtime::log(log_level::warning, "absent_hardware", {{"notice", notice}});
   the.state.coordinator_ready = true; // alone, there is nobody to coordinate with
   the.metrics.set_info(runtime::info::build_version, version);
-  the.metrics.set_info(runtime::info::io_backend, the.chosen.backend);
   // HTTP first: the startup probe shows recovery while it runs.
   if (auto done = the.open_disk(values, explanation); !done)
     return tl::unexpected{done.error()};

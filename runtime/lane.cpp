@@ -8,6 +8,7 @@
 #include <sched.h>
 
 #include "runtime/check.hpp"
+#include "runtime/log.hpp"
 #include "runtime/types.hpp"
 
 namespace lance::runtime {
@@ -64,6 +65,41 @@ result<> lane::start() {
   return stands;
 }
 
+// Newer kernels count a ring's own memory against RLIMIT_MEMLOCK: where little may be locked, a
+// shallower ring does the same work with more entries into the kernel. Without any, the fallback.
+result<> lane::prepare_ring() {
+  constexpr unsigned least_depth = 64;
+  error refusal{errc::io_failed, ENOMEM};
+  for (auto depth = options_.submission_depth; depth >= least_depth && refusal.system == ENOMEM;
+       depth /= 2) {
+    refusal = {};
+    auto ring = uring::make(options_.capabilities, {.submission_depth = depth});
+    if (!ring) {
+      refusal = ring.error();
+      continue;
+    }
+    auto made = make_uring_reactor(std::move(*ring), *receive_pool_);
+    if (!made) {
+      refusal = made.error();
+      continue;
+    }
+    reactor_ = std::move(*made);
+    if (depth < options_.submission_depth)
+      log(log_level::warning, "ring_made_shallower",
+          {{"lane", options_.number},
+           {"depth", depth},
+           {"remedy", "raise the limit of locked memory (RLIMIT_MEMLOCK)"}});
+    return {};
+  }
+  if (refusal.system != ENOMEM)
+    return tl::unexpected{refusal};
+  log(log_level::warning, "lane_without_ring",
+      {{"lane", options_.number},
+       {"backend", "pwritev"},
+       {"remedy", "raise the limit of locked memory (RLIMIT_MEMLOCK)"}});
+  return {};
+}
+
 result<> lane::prepare() {
   auto pool = buffer_pool::make({.count = options_.receive_buffers,
                                  .buffer_bytes = options_.receive_buffer_bytes,
@@ -73,15 +109,10 @@ result<> lane::prepare() {
     return tl::unexpected{pool.error()};
   receive_pool_ = std::move(*pool);
   receive_pool_->on_return([](void* self) { static_cast<lane*>(self)->notify(); }, this);
-  if (options_.use_uring) {
-    auto ring = uring::make(options_.capabilities, {.submission_depth = options_.submission_depth});
-    if (!ring)
-      return tl::unexpected{ring.error()};
-    auto made = make_uring_reactor(std::move(*ring), *receive_pool_);
-    if (!made)
-      return tl::unexpected{made.error()};
-    reactor_ = std::move(*made);
-  } else {
+  if (options_.use_uring)
+    if (auto made = prepare_ring(); !made)
+      return made;
+  if (reactor_ == nullptr) {
     auto made = make_epoll_reactor(*receive_pool_);
     if (!made)
       return tl::unexpected{made.error()};

@@ -86,6 +86,8 @@ class lane final : public caf::execution_unit {
   /// Ends parking; called after work was published.
   void notify() noexcept;
   [[nodiscard]] const lane_options& options() const noexcept { return options_; }
+  /// After start(): false where the fallback serves, asked for or not.
+  [[nodiscard]] bool has_ring() const noexcept { return reactor_->ring() != nullptr; }
   /// Longest single turn since the last call, in nanoseconds: how long others had to wait.
   [[nodiscard]] std::uint64_t take_longest_turn_ns() noexcept {
     return longest_turn_ns_.exchange(0, std::memory_order_relaxed);
@@ -121,6 +123,7 @@ class lane final : public caf::execution_unit {
   };
 
   result<> prepare();
+  result<> prepare_ring();
   void run();
   bool work_once();
   bool run_jobs();

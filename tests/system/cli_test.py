@@ -357,7 +357,9 @@ class Segments(harness.Test):
             self.assertTrue(outcome.out.strip() or outcome.err.strip())
 
     def test_rebuild_index_gives_the_broker_s_own_bytes(self):
-        index = self.path[:-4] + ".idx"
+        # The index keeps its name when its segment is closed: "<first batch>_<first ns>.idx".
+        directory, name = os.path.split(self.path[:-4])
+        index = os.path.join(directory, name.split("-")[0] + ".idx")
         with open(index, "rb") as file:
             original = file.read()
         os.unlink(index)
