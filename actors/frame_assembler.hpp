@@ -55,6 +55,12 @@ class frame_assembler {
   /// Takes bytes from the front of `bytes` (and shortens it) until a frame is whole or none are
   /// left. With `frame`, header() and pieces() hold until the next call.
   [[nodiscard]] assembly next(byte_view& bytes);
+  /// The frame has been handed on: what it reserved is free for others, who may wait for it while
+  /// this connection is silent. header() and pieces() hold no longer.
+  void handed_on() noexcept {
+    if (delivered_)
+      drop();
+  }
 
   [[nodiscard]] const wire::frame_header& header() const noexcept { return header_; }
   /// The payload, in order. In the bytes given (in_place()), or in memory of the assembler's.

@@ -92,6 +92,7 @@ void session::work() {
       if (!dispatch())
         break;
       held_ = false;
+      assembler_->handed_on();
       continue;
     }
     if (barrier_ || !replies_.has_room() || first_input_ == inputs_.size())
@@ -105,6 +106,7 @@ void session::work() {
       held_ = !dispatch();
       if (held_)
         break;
+      assembler_->handed_on();
     } else if (step == assembly::need_more) {
       in.buffer.reset();
       if (++first_input_ == inputs_.size() || first_input_ > inputs_waiting_max) {
@@ -470,8 +472,7 @@ bool session::sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns, bool want
   if (closing_ || free())
     return false;
   const bool stuck_out = sending_ && now_ns - send_began_ns_ > stalled_peer_ns;
-  const auto patience =
-      wanted && assembler_->holds_buffers() ? contended_peer_ns : stalled_peer_ns;
+  const auto patience = wanted && assembler_->holds_buffers() ? contended_peer_ns : stalled_peer_ns;
   const bool stuck_in = assembler_->torn() && receiving_ && first_input_ == inputs_.size() &&
                         now_ns - last_receive_ns_ > patience;
   const bool idle = idle_limit_ns > 0 && replies_.empty() && !sending_ &&
