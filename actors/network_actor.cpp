@@ -55,6 +55,14 @@ network_actor::network_actor(caf::actor_config& config, const network_options& o
     : resident_actor<>(config), options_(options), memory_(memory), metrics_(metrics),
       budget_(*memory.assembly, memory.assembly->count()) {}
 
+// Buffers and messages may come back after their user has gone.
+network_actor::~network_actor() {
+  memory_.assembly->on_return(nullptr, nullptr);
+  memory_.send->on_return(nullptr, nullptr);
+  memory_.frames_messages.on_return(nullptr, nullptr);
+  memory_.read_messages.on_return(nullptr, nullptr);
+}
+
 caf::behavior network_actor::make_behavior() {
   memory_.assembly->on_return(&network_actor::feed, this);
   memory_.send->on_return(&network_actor::feed, this);
@@ -101,7 +109,10 @@ bool network_actor::poll() {
   const auto got = take_messages();
   if (got == mail::ended)
     return true;
-  if (!hungry_.empty() && (fed_.exchange(false) || budget_.left() > budget_seen_)) {
+  if (!hungry_.empty() && (fed_.exchange(false) || budget_.left() > budget_seen_ ||
+                           memory_.plain_bytes.load(std::memory_order_relaxed) < plain_seen_)) {
+    budget_seen_ = budget_.left();
+    plain_seen_ = 0;
     const auto hungry = std::move(hungry_);
     hungry_.clear();
     assembly_waiters_ = 0;
@@ -231,11 +242,16 @@ void network_actor::wants_memory(session& which) {
   if (!which.waits_for_send && !which.waits_for_memory)
     hungry_.push_back(&which);
   which.waits_for_memory = true;
-  budget_seen_ = budget_.left();
+  // The least that any of the hungry has seen. What ingestion takes of decompressed payloads wakes
+  // nobody, but their acknowledgements come after it.
+  budget_seen_ = std::min(budget_seen_, budget_.left());
+  plain_seen_ = std::max(plain_seen_, memory_.plain_bytes.load(std::memory_order_relaxed));
   metrics_.add(counter::pool_exhausted);
 }
 
 void network_actor::wants_assembly(session& which) {
+  if (which.waits_for_memory)
+    return; // counted already; something else made it look again
   if (assembly_waiters_ >= home_lane().receive_pool().count() / assembly_waiters_share) {
     metrics_.add(counter::errors_backpressure);
     which.close();

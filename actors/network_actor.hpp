@@ -44,6 +44,7 @@ class network_actor final : public runtime::resident_actor<>,
  public:
   network_actor(caf::actor_config& config, const network_options& options, network_memory& memory,
                 runtime::metric_set& metrics);
+  ~network_actor() override;
 
   caf::behavior make_behavior() override;
   void on_exit() override;
@@ -108,7 +109,8 @@ class network_actor final : public runtime::resident_actor<>,
   std::vector<session*> hungry_;  // wait for buffers or messages
   std::vector<std::byte> joined_; // a compressed frame in one piece
   std::uint32_t assembly_waiters_ = 0;
-  std::uint32_t budget_seen_ = 0; // what was left when a session last went hungry
+  std::uint32_t budget_seen_ = 0; // the least that was left when a session went hungry
+  std::uint64_t plain_seen_ = 0;  // the most decompressed bytes that waited then
   std::atomic<bool> fed_{false};  // a dry pool got something back
   std::uint32_t connections_ = 0;
   bool draining_ = false;
