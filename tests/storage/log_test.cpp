@@ -332,8 +332,20 @@ TEST_CASE("a segment is flushed before the next is begun, whatever the level", "
   how.pool_buffers = 400;
   how.policy.level = GENERATE(durability::written, durability::memory);
   world here{how};
+  unsigned begun = 0;
+  here.door.on_rename = [&](const std::string& from, const std::string& to) {
+    if (from.find("next.spare") == std::string::npos)
+      return;
+    for (const auto& name : here.names())
+      if (layout::parse(name).kind == layout::file_kind::active_segment)
+        CHECK(here.door.inode("data/segments/t/0/" + name).unsynced.empty());
+    INFO(to);
+    ++begun;
+  };
   here.open();
   here.bench.append_durably(8, 5 * MiB);
+  CHECK(begun == 2);
+  here.door.on_rename = {};
   REQUIRE(here.bench.log().segment_count() == 2);
   here.power_cut_and_open();
   CHECK(here.bench.log().durable_next() >= batch_number{7}); // the first segment's six

@@ -150,6 +150,7 @@ class sim_disk final : public disk {
   sim_faults faults;
   std::uint64_t capacity = ~std::uint64_t{0};
   bool hold_requests = true; ///< false: requests complete before write() and read() return
+  std::function<void(const std::string& from, const std::string& to)> on_rename;
   std::uint64_t flushes = 0;
   std::uint64_t writes = 0;
 
@@ -211,6 +212,8 @@ class sim_disk final : public disk {
     const auto known = names_.find(from);
     if (known == names_.end())
       return fail(errc::io_failed, ENOENT);
+    if (on_rename)
+      on_rename(from, to);
     auto inode = known->second;
     names_.erase(known);
     names_[to] = inode;
