@@ -145,7 +145,7 @@ class history {
 
 TEST_CASE("no acknowledged batch is lost, altered or moved by crashes", "[crash]") {
   const auto base = Catch::rngSeed() == 0 ? 1 : Catch::rngSeed();
-  for (std::uint64_t i = 0; i < 30; ++i) {
+  for (std::uint64_t i = 0; i < 16; ++i) {
     const auto seed = base + i;
     INFO("seed " << seed << " (replay: --rng-seed " << seed << ")");
     history one{seed};
