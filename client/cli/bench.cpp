@@ -1,3 +1,5 @@
+#include "client/cli/bench.hpp"
+
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -7,8 +9,6 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
-
-#include "client/cli/bench.hpp"
 
 #include "client/admin.hpp"
 #include "client/cli/commands.hpp"

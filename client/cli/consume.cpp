@@ -64,6 +64,13 @@ class consume_command {
     const auto end = reader_.end();
     if (!end)
       return shared_.give_up(end.error());
+    if (reader_.position() > *end)
+      return shared_.give_up({errc::offset_out_of_range,
+                              false,
+                              {},
+                              options_.topic,
+                              "offset " + std::to_string(reader_.position().value) +
+                                  " is beyond the end, " + std::to_string(end->value)});
     while (left_ != 0 && reader_.position() < *end && shared_.io.out.good()) {
       const auto records = reader_.poll(wanted(), deadline::after(shared_.patience()));
       if (!records)

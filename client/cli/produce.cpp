@@ -89,7 +89,8 @@ class produce_command {
 
   outcome<> prepare_topic() {
     auto log = admin_.resolve(options_.topic);
-    if (!log && log.error().code == errc::topic_not_found && !options_.no_create) {
+    const bool may_create = !options_.no_create && options_.partition == 0; // a new topic has one
+    if (!log && log.error().code == errc::topic_not_found && may_create) {
       const auto made = admin_.create_topic(options_.topic);
       if (!made && made.error().code != errc::topic_exists) // somebody else was quicker
         return tl::unexpected{made.error()};

@@ -278,6 +278,18 @@ TEST_CASE("codes of servers become exit codes") {
   CHECK(exit_code_of(failure{errc::topic_exists, false, {}, {}, {}}) == exit_code::failed);
 }
 
+TEST_CASE("places and partitions that are not there are told, nothing is made for them") {
+  tiny_server there;
+  CHECK(lnc_to(there.server(), {"produce", "-t", "a", "--partition", "1", "--data", "x"}).code ==
+        exit_code::not_found);
+  CHECK(there.topics().empty());
+  CHECK(lnc_to(there.server(), {"produce", "-t", "a", "--data", "x"}).code == exit_code::done);
+  CHECK(lnc_to(there.server(), {"consume", "-t", "a", "-o", "6"}).code == exit_code::done);
+  const auto beyond = lnc_to(there.server(), {"consume", "-t", "a", "-o", "7"});
+  CHECK(beyond.code == exit_code::failed);
+  CHECK(beyond.errors.find("beyond the end, 6") != std::string::npos);
+}
+
 TEST_CASE("topic create hands the policy over in its units") {
   tiny_server there;
   const auto made =
