@@ -310,6 +310,10 @@ struct drained {
   std::uint16_t network = 0;
 };
 
+/// To the poller, ahead of a drain: readers who wait for more get what there is, and nobody waits
+/// from now on.
+struct stop_waiting {};
+
 /// Every log of a shard is to be closed in order; `logs_closed` answers.
 struct close_logs {
   caf::actor requester;
@@ -348,6 +352,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::stop_serving)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_grant)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::stop_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::close_logs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::logs_closed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::shard_routes)

@@ -125,8 +125,14 @@ caf::behavior poller_actor::make_behavior() {
             runtime::log(log_level::error, "segments_not_dropped",
                          {{"log", wanted.log.value}, {"error", describe_error(dropped.error())}});
       },
+      [this](const stop_waiting&) {
+        nobody_waits_ = true;
+        for (auto& [id, slot] : logs_)
+          wake_followers(slot, true);
+      },
       [this](const close_logs& wanted) {
         closing_for_ = wanted.requester;
+        nobody_waits_ = closing_ = true;
         for (auto& [id, slot] : logs_) {
           wake_followers(slot, true);
           slot.log->close();
@@ -211,6 +217,8 @@ void poller_actor::opened(open_job& job) {
                   {"indexes_rebuilt", found.indexes_rebuilt},
                   {"damaged", found.damaged}});
     slot.seen_state = slot.log->state();
+    if (closing_)
+      slot.log->close();
     send(routes_.ingestion,
          log_ready{std::make_shared<const storage::append_start>(slot.log->start()),
                    wanted.requester, wanted.cookie});
@@ -236,6 +244,11 @@ void poller_actor::submit(sealed& message) {
     return;
   }
   auto& slot = found->second;
+  if (closing_ || slot.deleting) { // of somebody who did not wait for the drain, or of our own
+    for (const auto& each : message.acks)
+      answer(each, log, false, errc::read_only);
+    return;
+  }
   for (const auto& each : message.acks)
     slot.acks.wait(each);
   metrics_.add(counter::batches_written, message.run.batches.size());
@@ -382,7 +395,7 @@ bool poller_actor::serve(runtime::message_ref<read_request>& request) {
     return refuse(request, errc::topic_not_found);
   }
   auto& slot = found->second;
-  if (fetcher::should_wait(*request, *slot.log)) {
+  if (!nobody_waits_ && fetcher::should_wait(*request, *slot.log)) {
     const auto now = home_lane().time().steady_ns();
     const auto limit = request->received_ns + request->max_wait_ms * ms_in_ns;
     if (limit > now) {

@@ -116,6 +116,8 @@ class poller_actor final : public runtime::resident_actor<>,
   std::vector<runtime::message_ref<outcomes>> answers_;    // by network actor
   storage::ring<std::pair<reply_address, outcome>> unsent_;
   caf::actor closing_for_;
+  bool nobody_waits_ = false; // readers are answered at once
+  bool closing_ = false;      // no log takes anything any more
   std::uint64_t next_tick_ns_ = 0;
   std::atomic<bool> fed_{false};
 };

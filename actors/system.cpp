@@ -96,9 +96,12 @@ storage::options storage_options(const config::config& values, const choice& cho
   options.preallocate_bytes = values.io.preallocate;
   options.read_depth = static_cast<std::uint32_t>(values.io.read_depth);
   // The cache lives in the append pool and leaves half of it for what is being written.
-  const auto half = chosen.plan.memory.append.total() / 2;
+  // The largest batch must always find room beside it.
+  const auto total = chosen.plan.memory.append.total();
+  const auto room = storage::max_payload_bytes + options.group_bytes;
+  const auto most = std::min(total / 2, total > room ? total - room : 0);
   const auto wanted = values.io.tail_cache_bytes;
-  options.tail_cache_bytes = wanted == 0 ? half : std::min<std::uint64_t>(wanted, half);
+  options.tail_cache_bytes = wanted == 0 ? most : std::min<std::uint64_t>(wanted, most);
   return options;
 }
 
@@ -424,6 +427,8 @@ bool server::parts::close_everything(std::uint64_t limit_ms) {
   };
   caf::scoped_actor self{*system};
   bool in_time = true;
+  for (const auto& poller : pollers)
+    self->send(poller, stop_waiting{});
   for (const auto& network : networks)
     self->send(network, stop_serving{self});
   for (std::size_t i = 0; i < networks.size() && in_time; ++i)

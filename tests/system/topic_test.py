@@ -207,40 +207,5 @@ class Lifecycle(harness.Test):
                     self.assertEqual(again.read_all(topic), struct.pack("<I", topic))
 
 
-class Retention(harness.Test):
-    """Deletes whole closed segments and renumbers nothing."""
-
-    CONFIG = harness.SMALL_SEGMENTS + "[retention]\ninterval_s = 1\n"
-
-    def test_max_bytes_moves_the_start_and_keeps_the_numbers(self):
-        block, blocks, limit = harness.MIB, 112, 32 * harness.MIB
-        with harness.Broker(config=self.CONFIG) as broker, broker.client() as client:
-            topic = client.create_with_retention("short", 0, limit)["id"]
-            for number in range(blocks):  # three and a half segments
-                client.ingest(struct.pack("<Q", number) * (block // 8), topic)
-            end = client.end(topic)
-            self.assertEqual(end, blocks * block)
-
-            def start_of_log():
-                next_offset, data = client.fetch(topic, 0, 8)
-                self.assertTrue(data)
-                return next_offset - len(data)
-
-            self.assertTrue(harness.wait_until(start_of_log, 15, 0.2), "nothing was dropped")
-            base = start_of_log()
-            self.assertEqual(client.end(topic), end)
-            stream = client.read(topic, base, end)
-            self.assertGreaterEqual(len(stream), limit)
-            for number in range(base // block + 1, blocks):
-                at = number * block - base
-                self.assertEqual(stream[at:at + 8], struct.pack("<Q", number))
-            broker.crash()
-            with broker.client() as again:
-                base = again.fetch(topic, 0, 8)[0] - 8
-                self.assertGreater(base, 0)
-                self.assertEqual(again.end(topic), end)
-                self.assertEqual(again.read(topic, base, end), stream[-(end - base):])
-
-
 if __name__ == "__main__":
     harness.main()
