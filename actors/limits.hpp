@@ -33,8 +33,8 @@ inline constexpr std::uint64_t contended_peer_ns = 2 * s_in_ns;
 /// a further one is closed, because nothing would be left for the healthy.
 inline constexpr std::uint32_t assembly_waiters_share = 8;
 
-/// Messages under way between two actors. One carries up to a turn's frames of a log (and memory for
-/// them, 60 KiB); more of them would only let a queue grow whose other end is the bottleneck.
+/// Messages under way between two actors. One carries up to a turn's frames of a log (and memory
+/// for them, 60 KiB); more of them would only let a queue grow whose other end is the bottleneck.
 inline constexpr std::size_t messages_in_flight = 64;
 /// Read requests and replies under way: small, one per connection that waits.
 inline constexpr std::size_t reads_in_flight = 256;

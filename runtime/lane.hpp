@@ -240,7 +240,7 @@ class resident_actor : public lane_actor<Base>, public pollable {
     return mail::ended;
   }
 
-private:
+ private:
   caf::strong_actor_ptr self_;
 };
 

@@ -37,7 +37,7 @@ class batch_walk {
   std::uint64_t position_ = 0;
   std::uint32_t previous_crc_;
   batch_number next_number_;
-  index_entry previous_; // of the batch before; meaningless for the first
+  index_entry previous_;                // of the batch before; meaningless for the first
   std::unique_ptr<std::byte[]> buffer_; // not cleared: walks of a single batch are frequent
   std::size_t buffer_capacity_;
   std::uint64_t buffer_begin_ = 0;

@@ -104,9 +104,8 @@ TEST_CASE("fetch batches refuses flags it does not know and waits too long for a
 }
 
 TEST_CASE("a batches reply has its golden bytes") {
-  CHECK(to_hex(encode(golden_head)) + to_hex(encode(golden_first)) +
-            to_hex(encode(golden_second)) + to_hex(as_bytes("0123456789")) +
-            to_hex(as_bytes("abcde")) ==
+  CHECK(to_hex(encode(golden_head)) + to_hex(encode(golden_first)) + to_hex(encode(golden_second)) +
+            to_hex(as_bytes("0123456789")) + to_hex(as_bytes("abcde")) ==
         batches_hex);
 
   const auto payload = from_hex(batches_hex);
