@@ -211,12 +211,12 @@ TEST_CASE("a flag beats the environment, which beats the file") {
 
 TEST_CASE("units are understood where a key has one") {
   const auto loaded = read("[io]\nsegment_bytes = \"64MiB\"\nlinger_us = \"2ms\"\n"
-                           "[retention]\nmax_age_s = \"7d\"\nmax_bytes = \"10GB\"\n");
+                           "tail_cache_bytes = \"10MB\"\n[retention]\ninterval_s = \"2h\"\n");
   REQUIRE(loaded.ok());
   CHECK(loaded.values.io.segment_bytes == 64 * MiB);
   CHECK(loaded.values.io.linger_us == 2000);
-  CHECK(loaded.values.retention.max_age_s == 7 * 86400);
-  CHECK(loaded.values.retention.max_bytes == 10'000'000'000);
+  CHECK(loaded.values.io.tail_cache_bytes == 10'000'000);
+  CHECK(loaded.values.retention.interval_s == 7200);
   says(read("[node]\nid = \"7\"").errors, {"node.id takes a whole number, 0 to 65535"});
 }
 
