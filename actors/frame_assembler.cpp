@@ -95,7 +95,8 @@ bool frame_assembler::make_room(std::size_t more) {
     budget_.release(wanted);
     return false;
   }
-  std::memcpy(first.data(), small_.data(), have_);
+  if (have_ > 0)
+    std::memcpy(first.data(), small_.data(), have_);
   buffers_.push_back(std::move(first));
   reserved_ = wanted;
   return true;

@@ -577,6 +577,10 @@ class source final : public resident_actor<> {
     std::atomic<bool> fed{false};
   };
   source(caf::actor_config& config, order& what) : resident_actor<>(config), order_(what) {}
+  ~source() override { // the pools outlive it
+    order_.pool->on_return(nullptr, nullptr);
+    order_.memory->on_return(nullptr, nullptr);
+  }
   caf::behavior make_behavior() override {
     order_.pool->on_return(&source::feed, this);
     order_.memory->on_return(&source::feed, this);
