@@ -584,7 +584,10 @@ class source final : public resident_actor<> {
   caf::behavior make_behavior() override {
     order_.pool->on_return(&source::feed, this);
     order_.memory->on_return(&source::feed, this);
-    return {[this](count_atom) { order_.fed = true; }};
+    return {[this](count_atom) {
+      test::count_allocations_of_this_thread();
+      order_.fed = true;
+    }};
   }
   bool ready() const override { return resident_actor<>::ready() || order_.fed; }
   bool poll() override {
@@ -624,7 +627,8 @@ class sink final : public resident_actor<> {
       if (message->number != count_.load(std::memory_order_relaxed))
         in_order_ = false;
       message.reset();
-      ++count_;
+      if (++count_ == 1)
+        test::count_allocations_of_this_thread();
     }};
   }
 
