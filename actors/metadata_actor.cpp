@@ -73,6 +73,7 @@ void metadata_actor::on_exit() {
   waiting_.clear();
   describing_.clear();
   changes_.clear();
+  vanishing_.clear();
 }
 
 storage::log_policy metadata_actor::policy_of(const cluster::topic& row) const {
@@ -274,6 +275,7 @@ void metadata_actor::handle(control_request& request) {
     answer.node = options_.node;
     answer.version = options_.version;
     answer.features = {"topics", "offset_lookup", "fetch_batches"};
+    answer.backend = options_.backend;
     answer.max_frame_bytes = options_.max_frame_bytes;
     return reply_json(to, wire::encode(answer));
   }
@@ -284,12 +286,28 @@ void metadata_actor::handle(control_request& request) {
 
 void metadata_actor::create(const reply_address& to, std::string name,
                             const wire::topic_policy& policy, wire::topic_form form) {
+  // The directory bears the name: the deleted topic's must be out of the way before.
+  if (auto found = vanishing_.find(name); found != vanishing_.end()) {
+    if (found->second.stuck)
+      return refuse(to, errc::io_failed,
+                    "the data of a deleted topic of this name cannot be moved away; see the "
+                    "broker's log");
+    if (found->second.waiting.size() >= changes_waiting_max)
+      return refuse(to, errc::throttled, "too many topic changes wait already");
+    found->second.waiting.push_back(
+        [this, to, name, policy, form] { create(to, name, policy, form); });
+    return;
+  }
   if (policy.mode == ack_mode::l2)
     return refuse(to, errc::unsupported,
                   "L2 acknowledges on a majority of a cluster, and this node stands alone: use L1");
   if (changes_.size() >= changes_waiting_max)
     return refuse(to, errc::throttled, "too many topic changes wait already");
   changes_.push_back([this, to, name = std::move(name), policy, form] {
+    if (vanishing_.contains(name)) { // deleted while this waited for its turn
+      changing_ = false;
+      return create(to, name, policy, form);
+    }
     auto planned = contents_.topics.plan_create({name, policy}, clock_.wall_ns() / s_in_ns);
     std::string why;
     if (!planned) {
@@ -362,17 +380,31 @@ void metadata_actor::remove(const reply_address& to, topic_id id) {
     change(to, contents_.topics.plan_delete(id),
            id.value == 0 ? "the default topic cannot be deleted"
                          : "Topic " + std::to_string(id.value) + " not found",
-           [this, to, id](const cluster::metadata_change&) {
+           [this, to, id](const cluster::metadata_change& applied) {
+             const auto name = applied.row.name;
+             vanishing_[name];
              // Replay drops the offsets where it meets the deletion; so here.
              (void)contents_.offsets.apply(cluster::offsets_dropped{log_of(id)});
              send(routes_.ingestion[shard_of(log_of(id))],
                   delete_log{log_of(id), caf::actor_cast<caf::actor>(this),
-                             remember([this, to, id](bool, errc) {
+                             remember([this, to, id, name](bool gone, errc) {
                                reply_json(to, wire::encode_deleted(id));
+                               vanished(name, gone);
                              })});
            });
   });
   next_change();
+}
+
+void metadata_actor::vanished(const std::string& name, bool gone) {
+  auto& entry = vanishing_[name];
+  const auto waiting = std::move(entry.waiting);
+  entry.waiting.clear();
+  entry.stuck = !gone;
+  if (gone)
+    vanishing_.erase(name);
+  for (const auto& each : waiting)
+    each();
 }
 
 void metadata_actor::set_policy(const reply_address& to, topic_id id,

@@ -47,6 +47,7 @@ class metadata_actor final : public caf::event_based_actor {
               std::string not_done, std::function<void(const cluster::metadata_change&)> then);
   void next_change();
   void remove(const reply_address& to, topic_id id);
+  void vanished(const std::string& name, bool gone);
   void set_policy(const reply_address& to, topic_id id, const wire::topic_policy& members,
                   std::function<void(const cluster::topic&)> reply);
   void subscribe(const reply_address& to, const wire::subscribe_request& asked);
@@ -82,6 +83,12 @@ class metadata_actor final : public caf::event_based_actor {
   std::unordered_map<std::uint64_t, std::function<void(const log_described&)>> describing_;
   std::deque<std::function<void()>> changes_; // topic changes, planned one after the other
   bool changing_ = false;
+  /// A deleted topic whose directory is not out of the way yet, by its name.
+  struct vanishing {
+    bool stuck = false; ///< the directory cannot be moved; the next start tries again
+    std::vector<std::function<void()>> waiting; ///< to use the name again
+  };
+  std::unordered_map<std::string, vanishing> vanishing_;
   std::uint64_t opening_ = 0;
   std::uint64_t open_failed_ = 0;
   // summing up the journal

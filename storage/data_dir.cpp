@@ -249,6 +249,41 @@ result<> data_dir::remove_directory(const std::string& directory) {
   return done ? remove_tree(door_, aside) : done;
 }
 
+result<std::vector<std::string>> data_dir::set_aside_unknown(std::span<const std::string> known) {
+  std::vector<std::string> moved;
+  const auto segments = layout::join(path_, layout::segments_name);
+  if (!door_.exists(segments))
+    return moved;
+  const auto names = door_.list(segments);
+  if (!names)
+    return tl::unexpected(names.error());
+  for (const auto& name : *names) {
+    if (std::find(known.begin(), known.end(), name) != known.end())
+      continue;
+    const auto from = layout::join(segments, name);
+    const auto content = door_.list(from);
+    if (!content || content->empty())
+      continue; // a file of somebody's, or nothing
+    if (const auto made = door_.make_directories(quarantine()); !made)
+      return tl::unexpected(made.error());
+    std::string to;
+    std::uint64_t number = 0;
+    do
+      to = layout::join(quarantine(), "topic-" + name + "-" + std::to_string(number++));
+    while (door_.exists(to));
+    if (const auto done = door_.rename(from, to); !done)
+      return tl::unexpected(done.error());
+    moved.push_back(std::move(to));
+  }
+  if (!moved.empty()) {
+    if (const auto synced = door_.sync_directory(quarantine()); !synced)
+      return tl::unexpected(synced.error());
+    if (const auto synced = door_.sync_directory(segments); !synced)
+      return tl::unexpected(synced.error());
+  }
+  return moved;
+}
+
 result<> data_dir::empty_trash() {
   const auto trash = layout::join(path_, layout::trash_name);
   if (!door_.exists(trash))

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "runtime/types.hpp"
@@ -48,6 +49,12 @@ class data_dir {
   /// Takes the directory of a whole log (or topic) out of sight by renaming it into trash/, then
   /// deletes it. After a crash in between, open() deletes the rest. The log must be closed.
   result<> remove_directory(const std::string& directory);
+  /// Moves what lies under segments/ for no topic of `known` into the quarantine, where no new
+  /// topic of the same name takes it for its own: what a deletion left that a crash cut short, or
+  /// logs whose topic was lost. Empty directories stay. Returns where each lies now; durable on
+  /// return.
+  [[nodiscard]] result<std::vector<std::string>>
+  set_aside_unknown(std::span<const std::string> known);
 
  private:
   data_dir(disk& door, std::string path) : door_(door), path_(std::move(path)) {}

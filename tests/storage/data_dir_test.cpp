@@ -107,6 +107,34 @@ TEST_CASE("a small file is the old or the new one after a crash at any moment", 
   }
 }
 
+TEST_CASE("the logs of unknown topics are set aside, durably and whole", "[data_dir]") {
+  sim_disk door;
+  std::string why;
+  const auto home = data_dir::open(door, "data", fresh(), why);
+  REQUIRE(home);
+  const std::vector<std::string> known{"kept", "__meta"};
+  CHECK((*home)->set_aside_unknown(known)->empty());
+  const auto put = [&](const std::string& topic, std::string_view text) {
+    const auto directory = (*home)->log_directory(topic, 0);
+    REQUIRE(door.make_directories(directory));
+    REQUIRE(write_file_atomically(door, directory + "/file", as_bytes(text)));
+  };
+  put("kept", "mine");
+  put("lost", "one");
+  REQUIRE(door.make_directories("data/segments/empty"));
+  REQUIRE(door.sync_directory("data/segments"));
+  CHECK(*(*home)->set_aside_unknown(known) ==
+        std::vector<std::string>{"data/quarantine/topic-lost-0"});
+  put("lost", "another");
+  CHECK(*(*home)->set_aside_unknown(known) ==
+        std::vector<std::string>{"data/quarantine/topic-lost-1"});
+  door.crash();
+  CHECK(*read_small_file(door, "data/segments/kept/0/file", 100) == "mine");
+  CHECK(*read_small_file(door, "data/quarantine/topic-lost-0/0/file", 100) == "one");
+  CHECK(*read_small_file(door, "data/quarantine/topic-lost-1/0/file", 100) == "another");
+  CHECK_FALSE(door.exists("data/segments/lost"));
+}
+
 TEST_CASE("a log's directory is removed whole, also when the removal was cut short", "[data_dir]") {
   sim_disk door;
   std::string why;

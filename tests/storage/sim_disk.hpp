@@ -320,8 +320,11 @@ class sim_disk final : public disk {
     move_all(names_);
     move_all(durable_names_);
     for (auto* set : {&directories_, &durable_directories_}) {
-      set->erase(from);
-      set->insert(to);
+      std::set<std::string> moved;
+      for (const auto& name : *set)
+        moved.insert(name == from || name.starts_with(from + '/') ? to + name.substr(from.size())
+                                                                  : name);
+      *set = std::move(moved);
     }
     return {};
   }

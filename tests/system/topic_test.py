@@ -1,5 +1,6 @@
 """Topics over LWP v1: names, ids, JSON, retention policies, deletion."""
 
+import os
 import struct
 import time
 
@@ -176,6 +177,56 @@ class Lifecycle(harness.Test):
                 return True
 
             self.assertTrue(harness.wait_until(gone, 10))
+
+    def test_deleted_while_its_log_is_being_opened(self):
+        with harness.Broker() as broker, broker.client() as client, broker.client() as other:
+            topic = client.create("first")["id"]
+            for turn in range(1, 31):
+                client.send(lwp.control(lwp.CREATE_TOPIC, b"short-lived"))
+                other.send(lwp.control(lwp.DELETE_TOPIC, struct.pack("<I", topic + turn)))
+                made, deleted = client.receive(), other.receive()
+                self.assertIn(made.code, (lwp.TOPIC_RESPONSE, lwp.ERROR), repr(made))
+                if deleted.code == lwp.ERROR:  # it came before the topic was made
+                    client.delete(topic + turn)
+            self.assertEqual([each["id"] for each in client.list()], [topic])
+            kept = os.path.join(broker.data_dir, "segments", "short-lived")
+            self.assertTrue(harness.wait_until(lambda: not os.listdir(kept), 10))
+            client.ingest(b"and goes on", topic)
+            self.assertEqual(broker.restart().client().read_all(topic), b"and goes on")
+
+    def test_a_name_can_be_used_again_while_its_last_topic_is_being_deleted(self):
+        with harness.Broker() as broker, broker.client() as client, broker.client() as other:
+            topic = client.create("again")["id"]
+            for turn in range(20):
+                client.ingest(b"of turn %d" % turn, topic)
+                client.send(lwp.control(lwp.DELETE_TOPIC, struct.pack("<I", topic)))
+                made = other.command(lwp.CREATE_TOPIC, b"again")
+                deleted = client.receive()
+                self.assertEqual(deleted.code, lwp.TOPIC_RESPONSE, repr(deleted))
+                if made.code == lwp.ERROR:  # it came before the deletion
+                    topic = other.create("again")["id"]
+                else:
+                    topic = made.json()["id"]
+                self.assertEqual(other.read_all(topic), b"")
+            other.ingest(b"the last", topic)
+            self.assertEqual(broker.crash().client().read_all(topic), b"the last")
+
+    def test_logs_of_unknown_topics_are_set_aside_at_the_start(self):
+        with harness.Broker() as broker:
+            with broker.client() as client:
+                client.ingest(b"whose", client.create("stranger")["id"])
+                client.ingest(b"mine", client.create("known")["id"])
+            broker.kill()
+            segments = os.path.join(broker.data_dir, "segments")
+            os.rename(os.path.join(segments, "stranger"), os.path.join(segments, "nobodys"))
+            with broker.start().client() as client:
+                self.assertIn("unknown_topic_set_aside", broker.log())
+                moved = os.path.join(broker.data_dir, "quarantine", "topic-nobodys-0", "0")
+                self.assertTrue(any(b"whose" in open(os.path.join(moved, name), "rb").read()
+                                    for name in os.listdir(moved)))
+                fresh = client.create("nobodys")["id"]
+                client.ingest(b"new", fresh)
+                self.assertEqual(client.read_all(fresh), b"new")
 
     def test_unknown_ids(self):
         with harness.Broker() as broker, broker.client() as client:
