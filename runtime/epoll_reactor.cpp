@@ -52,6 +52,15 @@ class epoll_stream final : public socket_handle, public source {
     unsent_ = data;
     schedule();
   }
+  void end_sending() override {
+    LANCE_CHECK(unsent_.empty(), unsent_.size());
+    ::shutdown(socket_, SHUT_WR); // of a socket that failed: receiving tells
+  }
+  /// The reactor could not watch the socket.
+  void fail(int error) {
+    failure_ = error;
+    schedule();
+  }
   void close() override {
     closing_ = true;
     unsent_ = {};
@@ -61,7 +70,7 @@ class epoll_stream final : public socket_handle, public source {
   /// One turn of this stream. False once it is closed and to be forgotten.
   bool work();
   [[nodiscard]] bool due() const noexcept {
-    return closing_ || (writable_ && !unsent_.empty()) ||
+    return closing_ || (failure_ != 0 && !ended_) || (writable_ && !unsent_.empty()) ||
            (readable_ && wanted_ && !ended_ && !starved_);
   }
   void fed() {
@@ -87,6 +96,7 @@ class epoll_stream final : public socket_handle, public source {
   bool starved_ = false;
   bool ended_ = false;
   bool closing_ = false;
+  int failure_ = 0;
 };
 
 struct epoll_listener final : source {
@@ -117,7 +127,8 @@ class epoll_reactor final : public reactor, public source {
     wake_event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (epoll_ < 0 || wake_event_ < 0)
       return fail(errc::io_failed, errno);
-    watch(wake_event_, *this, EPOLLIN);
+    if (const auto error = watch(wake_event_, *this, EPOLLIN); error != 0)
+      return fail(errc::io_failed, error);
     return {};
   }
 
@@ -129,7 +140,11 @@ class epoll_reactor final : public reactor, public source {
   void listen(int socket, acceptor& owner) override {
     ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK);
     auto& entry = *listeners_.emplace_back(std::make_unique<epoll_listener>(*this, socket, owner));
-    watch(socket, entry, EPOLLIN); // level-triggered: what a burst left over comes again
+    // Level-triggered: what a burst left over comes again.
+    if (const auto error = watch(socket, entry, EPOLLIN); error != 0) {
+      listeners_.pop_back();
+      owner.accepted(-error);
+    }
   }
   void stop_listening(int socket) override {
     for (auto& entry : listeners_)
@@ -143,7 +158,9 @@ class epoll_reactor final : public reactor, public source {
     auto made = std::make_unique<epoll_stream>(*this, socket, owner);
     auto& handle = *made;
     streams_.emplace(&handle, std::move(made));
-    watch(socket, handle, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    if (const auto error = watch(socket, handle, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+        error != 0)
+      handle.fail(error);
     return handle;
   }
 
@@ -203,11 +220,12 @@ class epoll_reactor final : public reactor, public source {
   }
 
  private:
-  void watch(int descriptor, source& target, std::uint32_t events) {
+  // An errno: the kernel bounds what a user may watch.
+  int watch(int descriptor, source& target, std::uint32_t events) {
     epoll_event wanted{};
     wanted.events = events;
     wanted.data.ptr = &target;
-    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &wanted);
+    return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &wanted) == 0 ? 0 : errno;
   }
 
   // Reads readiness into the sources' flags. A turn polls once; what wait() found is kept.
@@ -278,6 +296,11 @@ void epoll_stream::schedule() {
 }
 
 bool epoll_stream::work() {
+  if (failure_ != 0 && !ended_ && !closing_) {
+    ended_ = true;
+    owner_.receive_ended(-failure_);
+    return !closing_;
+  }
   if (!closing_ && writable_ && !unsent_.empty())
     send_some();
   if (!closing_ && readable_ && wanted_ && !ended_ && !starved_)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <future>
 
 #include <pthread.h>
@@ -84,6 +85,7 @@ result<> lane::prepare_ring() {
       continue;
     }
     reactor_ = std::move(*made);
+    register_pools();
     if (depth < options_.submission_depth)
       log(log_level::warning, "ring_made_shallower",
           {{"lane", options_.number},
@@ -98,6 +100,19 @@ result<> lane::prepare_ring() {
        {"backend", "pwritev"},
        {"remedy", "raise the limit of locked memory (RLIMIT_MEMLOCK)"}});
   return {};
+}
+
+void lane::register_pools() {
+  for (auto* pool : options_.file_pools) {
+    const auto done = ring()->register_pool(*pool);
+    if (done || registration_refusal_ != 0)
+      continue;
+    registration_refusal_ = done.error().system != 0 ? done.error().system : EINVAL;
+    log(log_level::warning, "buffers_not_registered",
+        {{"lane", options_.number},
+         {"error", std::strerror(registration_refusal_)},
+         {"remedy", "raise the limit of locked memory (RLIMIT_MEMLOCK) above io.buffer_bytes"}});
+  }
 }
 
 result<> lane::prepare() {

@@ -39,6 +39,9 @@ struct lane_options {
   unsigned submission_depth = 4096;
   std::uint32_t receive_buffers = 256;
   std::size_t receive_buffer_bytes = 65536;
+  /// What the ring's files are written from and read into: registered with it where that is
+  /// permitted. They outlive the lane.
+  std::vector<buffer_pool*> file_pools;
 };
 
 /// Ready-list node, one per lane actor. CAF has an actor scheduled at most once at a time, so one
@@ -88,6 +91,9 @@ class lane final : public caf::execution_unit {
   [[nodiscard]] const lane_options& options() const noexcept { return options_; }
   /// After start(): false where the fallback serves, asked for or not.
   [[nodiscard]] bool has_ring() const noexcept { return reactor_->ring() != nullptr; }
+  /// After start(): the errno for which the kernel would not register one of the file pools (the
+  /// limit of locked memory, as a rule); 0 where all are, or no ring serves.
+  [[nodiscard]] int registration_refusal() const noexcept { return registration_refusal_; }
   /// Longest single turn since the last call, in nanoseconds: how long others had to wait.
   [[nodiscard]] std::uint64_t take_longest_turn_ns() noexcept {
     return longest_turn_ns_.exchange(0, std::memory_order_relaxed);
@@ -124,6 +130,7 @@ class lane final : public caf::execution_unit {
 
   result<> prepare();
   result<> prepare_ring();
+  void register_pools();
   void run();
   bool work_once();
   bool run_jobs();
@@ -150,6 +157,7 @@ class lane final : public caf::execution_unit {
   std::unique_ptr<blocking_thread> helper_;
   std::atomic<std::uint64_t> longest_turn_ns_{0};
   std::atomic<std::uint64_t> parks_{0};
+  int registration_refusal_ = 0;
   const lane_options options_;
   std::thread thread_;
 };

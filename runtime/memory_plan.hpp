@@ -11,6 +11,8 @@ namespace lance::runtime {
 inline constexpr std::uint64_t receive_buffer_bytes = 64 * KiB; ///< what a busy socket has at once
 inline constexpr std::uint64_t reply_buffer_bytes =
     256 * KiB; ///< one read of the disk at full speed
+/// The largest batch (16 MiB) with its heads is read whole for one reply.
+inline constexpr std::uint64_t reply_buffers_min = 65;
 /// With less, a shard cannot hold the largest frame (16 MiB) beside what is being written.
 inline constexpr std::uint64_t shard_memory_min = 48 * MiB;
 /// With more, start-up pays for page faults that no load repays.
@@ -25,13 +27,14 @@ struct buffers_plan {
 struct memory_plan {
   buffers_plan receive;                  ///< of each network lane
   buffers_plan append;                   ///< of each shard; the tail cache keeps some of them
-  buffers_plan reply;                    ///< of each network lane
+  buffers_plan reply;                    ///< of each shard, at least the largest batch
   std::uint64_t largest_frame_bytes = 0; ///< fits a shard beside one chunk in flight
   std::uint64_t total = 0;               ///< of all lanes and shards
 };
 
-/// Receive and reply buffers of a network lane get a quarter of its part each, the append chunks of
-/// a shard half. More than `memory_bytes` only where that is less than the least LANCE runs with.
+/// The receive buffers of the network lanes and the reply buffers of the shards get a quarter each,
+/// the append chunks of the shards half. More than `memory_bytes` only where that is less than the
+/// least LANCE runs with.
 [[nodiscard]] memory_plan plan_memory(unsigned network_lanes, unsigned shards,
                                       std::uint64_t memory_bytes,
                                       std::uint64_t chunk_bytes) noexcept;

@@ -179,10 +179,10 @@ void limit_by_memory(counts& n, std::uint64_t memory, std::vector<std::string>& 
 }
 
 void explain_memory(const memory_plan& plan, std::uint64_t memory, std::vector<std::string>& why) {
-  why.push_back("Buffers: " + number(plan.receive.total() / KiB) + " KiB to receive and " +
-                number(plan.reply.total() / KiB) + " KiB to reply per network lane, " +
-                number(plan.append.total() / KiB) + " KiB to append per shard, " +
-                number(plan.total / MiB) + " MiB in all.");
+  why.push_back("Buffers: " + number(plan.receive.total() / KiB) +
+                " KiB to receive per network lane, " + number(plan.reply.total() / KiB) +
+                " KiB to reply and " + number(plan.append.total() / KiB) +
+                " KiB to append per shard, " + number(plan.total / MiB) + " MiB in all.");
   if (plan.total > memory)
     why.emplace_back("That is more than a quarter of the memory: it is the least LANCE runs with.");
 }

@@ -53,6 +53,8 @@ class socket_handle {
   virtual void pause_receive() = 0;
   /// Sends all of `data`, which stays untouched until sent(). One at a time.
   virtual void send(byte_view data) = 0;
+  /// After the last sent(): the peer reads to the end of what was sent; receiving goes on.
+  virtual void end_sending() = 0;
   /// Ends both directions and closes the socket; stream_closed() follows, always later.
   virtual void close() = 0;
 

@@ -138,12 +138,13 @@ uring::~uring() {
 result<> uring::register_pool(buffer_pool& pool) {
   // Pools are registered one by one into a sparse table, so that a refusal of one (memlock) leaves
   // the others registered.
-  constexpr unsigned table_size = 8;
+  constexpr unsigned table_size = 256; // two per shard, and more shards than a machine has lanes
   if (registered_ == 0) {
     if (const int error = ::io_uring_register_buffers_sparse(&ring_->raw, table_size); error != 0)
       return fail(errc::io_failed, -error);
   }
-  LANCE_CHECK(registered_ < static_cast<int>(table_size), registered_);
+  if (registered_ == static_cast<int>(table_size))
+    return fail(errc::exhausted);
   const auto memory = pool.memory();
   if (memory.size() > 1 * GiB) // the kernel's limit for one fixed buffer
     return fail(errc::too_large);

@@ -41,6 +41,7 @@ class uring_stream final : public socket_handle {
   }
   void pause_receive() override;
   void send(byte_view data) override;
+  void end_sending() override;
   void close() override;
 
   void arm();
@@ -293,6 +294,11 @@ void uring_stream::was_sent(std::int32_t result) {
     home_.ring_->send(send_, socket_, unsent_);
   else
     owner_.sent(0);
+}
+
+void uring_stream::end_sending() {
+  LANCE_CHECK(unsent_.empty(), unsent_.size());
+  ::shutdown(socket_, SHUT_WR); // of a socket that failed: receiving tells
 }
 
 void uring_stream::close() {

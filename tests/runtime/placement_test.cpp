@@ -102,10 +102,9 @@ void check_promises(const machine& m, const placement_request& request, const pl
   CHECK(memory.reply.count >= 1);
   CHECK(memory.append.count >= 2);
   CHECK(memory.append.bytes == request.chunk_bytes);
-  CHECK(memory.total ==
-        plan.network_lanes.size() * (memory.receive.total() + memory.reply.total()) +
-            plan.shards.size() * memory.append.total());
-  if (m.memory_limit_bytes >= 64 * MiB)
+  CHECK(memory.total == plan.network_lanes.size() * memory.receive.total() +
+                            plan.shards.size() * (memory.reply.total() + memory.append.total()));
+  if (m.memory_limit_bytes >= 192 * MiB)
     CHECK(memory.total <= m.memory_limit_bytes / 4);
   if (m.memory_limit_bytes >= 256 * MiB && request.memory_bytes == 0)
     CHECK(memory.largest_frame_bytes >= 16 * MiB);
@@ -241,8 +240,8 @@ TEST_CASE("small memory bounds the shards before it bounds the frames") {
   const auto large = checked(made(2, 1, 1, 64 * GiB));
   CHECK(large.memory.total <= shard_memory_max);
   placement_request request;
-  request.memory_bytes = 32 * MiB;
-  CHECK(checked(made(2), request).memory.total <= 32 * MiB);
+  request.memory_bytes = shard_memory_min;
+  CHECK(checked(made(2), request).memory.total <= shard_memory_min);
   request.memory_bytes = GiB;
   CHECK(says(checked(made(2, 1, 1, 512 * MiB), request), "io.buffer_bytes"));
 }
