@@ -9,9 +9,6 @@ namespace lance::actors {
 
 namespace {
 
-/// One Fetch returns at most this much: what four reply buffers hold. Clients come again; a slow
-/// one then holds little of the pool.
-constexpr std::uint64_t fetch_bytes_max = 1 * MiB - reply_headroom;
 /// Batches of one FetchBatches reply: their entries stay within half a reply buffer.
 constexpr std::size_t fetch_batches_max = 4096;
 
@@ -26,10 +23,12 @@ bool fetcher::should_wait(const read_request& request, const storage::log& log) 
 }
 
 bool fetcher::begin(runtime::message_ref<read_request>& request,
-                    runtime::message_ref<read_reply>& reply, storage::log& log) {
+                    runtime::message_ref<read_reply>& reply, storage::log& log,
+                    std::uint32_t buffers) {
   const auto& wanted = *request;
   LANCE_CHECK(!request_);
   log_ = &log;
+  most_ = buffers * replies_.buffer_bytes() - reply_headroom;
   auto& answer = *reply;
   answer.to = wanted.from;
   answer.log = wanted.log;
@@ -116,8 +115,8 @@ void fetcher::look_up() {
       return to_end();
     return to_batch(log.find_offset(log.start_offset()));
   case wire::lookup_kind::record:
-    if (value == log.durable_records().value)
-      return to_end();
+    if (value >= log.durable_records().value)
+      return to_end(); // not written yet: the next batch, or a later one, will hold it
     return to_batch(log.find_record(record_number{std::max(value, log.start_record().value)}));
   case wire::lookup_kind::time_ns: {
     const auto found = log.find_time(value);
@@ -135,7 +134,7 @@ result<fetcher::plan> fetcher::plan_bytes() {
     return plan{};
   }
   const auto begin = std::max(request_->start, log_->start_offset());
-  const auto most = std::min<std::uint64_t>(request_->max_bytes, fetch_bytes_max);
+  const auto most = std::min<std::uint64_t>(request_->max_bytes, most_);
   const auto end = byte_offset{std::min(visible.value, begin.value + most)};
   // Nothing at all asked for: the offset is repeated, also below the log's start.
   reply_->next = most == 0 ? request_->start : end;
@@ -161,8 +160,7 @@ result<fetcher::plan> fetcher::plan_batches() {
   while (entries_.size() < fetch_batches_max) {
     const auto& entry = found->entry;
     const auto more = wire::batch_entry_bytes + entry.payload_length;
-    if (!entries_.empty() &&
-        bytes + more > std::min<std::uint64_t>(request_->max_bytes, fetch_bytes_max))
+    if (!entries_.empty() && bytes + more > std::min<std::uint64_t>(request_->max_bytes, most_))
       break;
     bytes += more;
     entries_.push_back({entry.offset, entry.first_record, entry.append_time_ns, entry.record_count,

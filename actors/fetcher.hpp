@@ -29,9 +29,10 @@ class fetcher final : public storage::read_operation {
   /// Whether a reader who follows should wait for more.
   [[nodiscard]] static bool should_wait(const read_request& request, const storage::log& log);
 
-  /// Starts. `log` stays until fetched(). False: not enough reply buffers now; nothing was begun.
+  /// Starts. `log` stays until fetched(). The reply fills at most `buffers`, more only for a single
+  /// batch that is larger. False: not enough reply buffers now; nothing was begun.
   bool begin(runtime::message_ref<read_request>& request, runtime::message_ref<read_reply>& reply,
-             storage::log& log);
+             storage::log& log, std::uint32_t buffers);
 
   [[nodiscard]] runtime::message_ref<read_reply>& reply() noexcept { return reply_; }
   [[nodiscard]] const read_request& request() const noexcept { return *request_; }
@@ -63,6 +64,7 @@ class fetcher final : public storage::read_operation {
   runtime::message_ref<read_reply> reply_;
   storage::log* log_ = nullptr;
   std::vector<wire::batch_entry> entries_;
+  std::uint64_t most_ = 0; ///< bytes of this reply
   byte_offset at_;
   byte_offset end_;
   std::size_t filling_ = 0;  ///< reply buffer being filled

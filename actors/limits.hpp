@@ -36,8 +36,13 @@ inline constexpr std::uint32_t assembly_waiters_share = 8;
 /// Messages under way between two actors. One carries up to a turn's frames of a log (and memory
 /// for them, 60 KiB); more of them would only let a queue grow whose other end is the bottleneck.
 inline constexpr std::size_t messages_in_flight = 64;
-/// Read requests and replies under way: small, one per connection that waits.
-inline constexpr std::size_t reads_in_flight = 256;
+/// A reader who takes nothing of his reply for this long, while others wait for the buffers that it
+/// lies in, is put out: below 128 KiB/s he would hold them up for as long as he likes.
+inline constexpr std::uint64_t contended_reader_ns = 2 * s_in_ns;
+
+/// After the last reply of a drain the peer may read it in peace before the socket is closed for
+/// good: closing over bytes that nobody read would take back replies not yet delivered.
+inline constexpr std::uint64_t farewell_ns = 1 * s_in_ns;
 
 /// Bytes of decompressed payloads that wait for ingestion, per network lane.
 inline constexpr std::uint64_t decompressed_bytes_max = 32 * MiB;

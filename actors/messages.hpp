@@ -190,6 +190,11 @@ struct read_reply {
   }
 };
 
+/// Poller to network, repeated while it is so: readers wait for the buffers that the replies of
+/// others lie in.
+struct readers_wait {};
+inline constexpr std::uint64_t readers_wait_ns = 2 * s_in_ns; ///< how long one of them is true
+
 // -- control ---------------------------------------------------------------------------------
 
 /// A control command that the metadata actor answers.
@@ -353,6 +358,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_grant)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::stop_waiting)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::readers_wait)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::close_logs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::logs_closed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::shard_routes)

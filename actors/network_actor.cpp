@@ -34,9 +34,9 @@ std::vector<std::byte> in_one_piece(std::span<const byte_view> pieces) {
 
 } // namespace
 
-result<std::unique_ptr<network_memory>> network_memory::make(std::uint32_t assembly_buffers,
-                                                             int numa_node) {
-  auto made = std::make_unique<network_memory>();
+result<std::unique_ptr<network_memory>>
+network_memory::make(std::uint32_t assembly_buffers, std::uint32_t connections, int numa_node) {
+  auto made = std::make_unique<network_memory>(connections);
   auto assembly = runtime::buffer_pool::make(
       {.count = assembly_buffers, .buffer_bytes = 64 * KiB, .numa_node = numa_node});
   if (!assembly)
@@ -80,6 +80,7 @@ caf::behavior network_actor::make_behavior() {
       [this](runtime::message_ref<outcomes>& settled) { take(*settled); },
       [this](runtime::message_ref<read_reply>& reply) { take(std::move(reply)); },
       [this](control_reply& reply) { take(reply); },
+      [this](const readers_wait&) { replies_wanted_until_ns_ = now_ns_ + readers_wait_ns; },
       [this](const stop_serving& wanted) {
         draining_for_ = wanted.requester;
         begin_drain();
@@ -190,8 +191,10 @@ void network_actor::expired(std::uint64_t now_ns) {
   now_ns_ = now_ns;
   if (!listening_)
     listen();
+  const session::scarcity wanted{.assembly = assembly_waiters_ > 0,
+                                 .replies = now_ns < replies_wanted_until_ns_};
   for (auto& each : sessions_)
-    if (each->sweep(now_ns, options_.idle_timeout_ns, assembly_waiters_ > 0))
+    if (each->sweep(now_ns, options_.idle_timeout_ns, wanted))
       metrics_.add(counter::errors_timeout);
   metrics_.set(gauge::connection_saturation,
                static_cast<double>(connections_) / options_.max_connections);

@@ -27,14 +27,15 @@ struct network_options {
 
 /// Memory of one network actor; made before the actor system and destroyed after it.
 struct network_memory {
+  explicit network_memory(std::uint32_t connections) : read_messages(connections) {}
   std::unique_ptr<runtime::buffer_pool> assembly; ///< torn frames
   std::unique_ptr<runtime::buffer_pool> send;     ///< replies on their way out
   runtime::message_pool<frames> frames_messages{messages_in_flight};
-  runtime::message_pool<read_request> read_messages{reads_in_flight};
+  runtime::message_pool<read_request> read_messages; ///< a connection reads one thing at a time
   std::atomic<std::uint64_t> plain_bytes{0}; ///< decompressed payloads that wait for ingestion
 
   static result<std::unique_ptr<network_memory>> make(std::uint32_t assembly_buffers,
-                                                      int numa_node);
+                                                      std::uint32_t connections, int numa_node);
 };
 
 class network_actor final : public runtime::resident_actor<>,
@@ -109,9 +110,10 @@ class network_actor final : public runtime::resident_actor<>,
   std::vector<session*> hungry_;  // wait for buffers or messages
   std::vector<std::byte> joined_; // a compressed frame in one piece
   std::uint32_t assembly_waiters_ = 0;
-  std::uint32_t budget_seen_ = 0; // the least that was left when a session went hungry
-  std::uint64_t plain_seen_ = 0;  // the most decompressed bytes that waited then
-  std::atomic<bool> fed_{false};  // a dry pool got something back
+  std::uint64_t replies_wanted_until_ns_ = 0; // readers wait for reply buffers
+  std::uint32_t budget_seen_ = 0;             // the least that was left when a session went hungry
+  std::uint64_t plain_seen_ = 0;              // the most decompressed bytes that waited then
+  std::atomic<bool> fed_{false};              // a dry pool got something back
   std::uint32_t connections_ = 0;
   bool draining_ = false;
   caf::actor draining_for_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <variant>
 
 #include "runtime/check.hpp"
 #include "runtime/log.hpp"
@@ -44,6 +45,7 @@ struct poller_actor::open_job final : runtime::blocking_job {
   void finish() override { home.opened(*this); }
   poller_actor& home;
   open_log wanted;
+  std::vector<std::variant<open_log, delete_log>> then; ///< what came for the log meanwhile
   result<std::unique_ptr<storage::log>> outcome = fail(errc::internal);
 };
 
@@ -71,12 +73,10 @@ struct poller_actor::remove_job final : runtime::blocking_job {
 };
 
 poller_actor::poller_actor(caf::actor_config& config, const poller_options& options,
-                           poller_memory& memory, runtime::buffer_pool& chunks,
-                           storage::data_dir& home, runtime::metric_set& metrics)
+                           poller_memory& memory, storage::data_dir& home,
+                           runtime::metric_set& metrics)
     : resident_actor<>(config), options_(options), memory_(memory), home_(home), metrics_(metrics),
-      cache_(options.storage.tail_cache_bytes) {
-  (void)chunks;
-}
+      cache_(options.storage.tail_cache_bytes) {}
 
 // Buffers and messages may come back after their user has gone.
 poller_actor::~poller_actor() {
@@ -177,6 +177,10 @@ bool poller_actor::poll() {
 // -- logs ------------------------------------------------------------------------------------
 
 void poller_actor::open(const open_log& wanted) {
+  if (auto* job = opening_job(wanted.policy.log)) {
+    job->then.emplace_back(wanted);
+    return;
+  }
   if (auto found = logs_.find(wanted.policy.log.value); found != logs_.end()) {
     found->second.log->set_level(wanted.policy.level, wanted.policy.linger_ns);
     if (wanted.requester)
@@ -197,9 +201,11 @@ void poller_actor::opened(open_job& job) {
                   {"directory", wanted.policy.directory},
                   {"error", describe_error(why)}});
     metrics_.add(counter::errors_io);
+    unopened_[log.value] = wanted.policy.directory;
     if (wanted.requester)
       send(wanted.requester, log_opened{log, wanted.cookie, false, why.code});
   } else {
+    unopened_.erase(log.value);
     auto& slot = logs_[log.value];
     slot.log = std::move(*job.outcome);
     const auto& found = slot.log->recovered();
@@ -219,12 +225,34 @@ void poller_actor::opened(open_job& job) {
     slot.seen_state = slot.log->state();
     if (closing_)
       slot.log->close();
-    send(routes_.ingestion,
-         log_ready{std::make_shared<const storage::append_start>(slot.log->start()),
-                   wanted.requester, wanted.cookie});
+    const bool unwanted = std::any_of(job.then.begin(), job.then.end(), [](const auto& each) {
+      return std::holds_alternative<delete_log>(each);
+    });
+    if (unwanted) { // ingestion has forgotten it already
+      if (wanted.requester)
+        send(wanted.requester, log_opened{log, wanted.cookie, false, errc::topic_not_found});
+    } else {
+      send(routes_.ingestion,
+           log_ready{std::make_shared<const storage::append_start>(slot.log->start()),
+                     wanted.requester, wanted.cookie});
+    }
     log_changed(*slot.log);
   }
+  const auto then = std::move(job.then);
   std::erase_if(opening_, [&](const auto& each) { return each.get() == &job; });
+  for (const auto& each : then) {
+    if (const auto* again = std::get_if<open_log>(&each))
+      open(*again);
+    else
+      remove(std::get<delete_log>(each));
+  }
+}
+
+poller_actor::open_job* poller_actor::opening_job(log_id log) noexcept {
+  for (const auto& each : opening_)
+    if (each->wanted.policy.log == log)
+      return each.get();
+  return nullptr;
 }
 
 void poller_actor::log_changed(storage::log& which) {
@@ -323,7 +351,18 @@ void poller_actor::report(log_slot& slot, const storage::log_progress& progress)
 }
 
 void poller_actor::remove(const delete_log& wanted) {
+  if (auto* job = opening_job(wanted.log)) {
+    job->then.emplace_back(wanted);
+    return;
+  }
   auto found = logs_.find(wanted.log.value);
+  if (auto closed = unopened_.find(wanted.log.value); closed != unopened_.end()) {
+    auto& job = *removing_.emplace_back(std::make_unique<remove_job>(
+        *this, std::move(closed->second), wanted.log, wanted.requester, wanted.cookie));
+    unopened_.erase(closed);
+    home_lane().helper().submit(job);
+    return;
+  }
   if (found == logs_.end()) {
     if (wanted.requester)
       send(wanted.requester, log_deleted{wanted.log, wanted.cookie, true});
@@ -413,12 +452,22 @@ bool poller_actor::serve(runtime::message_ref<read_request>& request) {
   auto& by = *idle_fetchers_.back();
   idle_fetchers_.pop_back();
   ++slot.fetches;
-  if (by.begin(request, reply, *slot.log))
+  if (by.begin(request, reply, *slot.log, buffers_for_one()))
     return true;
   --slot.fetches;
   idle_fetchers_.push_back(&by);
   metrics_.add(counter::consumer_throttled);
   return false;
+}
+
+// While there is plenty one reply fills four buffers, and few requests bring much. The scarcer they
+// are the less each gets, so that many slow readers leave something for the others.
+std::uint32_t poller_actor::buffers_for_one() const noexcept {
+  constexpr std::uint32_t most = 4;
+  constexpr std::uint32_t readers = 8; // as many again can be served like this one
+  const auto lent = memory_.replies->lent();
+  const auto left = memory_.replies->count() - std::min(lent, memory_.replies->count());
+  return std::clamp(left / readers, 1U, most);
 }
 
 bool poller_actor::refuse(runtime::message_ref<read_request>& request, errc why) {
@@ -537,8 +586,12 @@ void poller_actor::expired(std::uint64_t now_ns) {
       wake_followers(slot, false);
   metrics_.set(gauge::buffer_pool_saturation,
                static_cast<double>(memory_.replies->lent()) / memory_.replies->count());
-  if (!reads_.empty())
+  if (!reads_.empty()) {
     fed_.store(true, std::memory_order_relaxed);
+    if (idle_fetchers_.size() == fetchers_.size()) // nobody reads: all buffers lie with the peers
+      for (const auto& network : routes_.networks)
+        send(network, readers_wait{});
+  }
   arm_timer(now_ns);
 }
 

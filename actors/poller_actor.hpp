@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -30,10 +31,12 @@ struct poller_options {
 
 /// Memory of one shard's poller; made before the actor system and destroyed after it.
 struct poller_memory {
+  /// `connections` of the whole broker: each may have one reply under way.
+  explicit poller_memory(std::uint32_t connections) : reply_messages(connections) {}
   std::unique_ptr<runtime::buffer_pool> replies; ///< what fetches return
   std::unique_ptr<runtime::buffer_pool> reads;   ///< what comes from disk on its way there
   runtime::message_pool<outcomes> outcome_messages{messages_in_flight};
-  runtime::message_pool<read_reply> reply_messages{reads_in_flight};
+  runtime::message_pool<read_reply> reply_messages;
 };
 
 class poller_actor final : public runtime::resident_actor<>,
@@ -42,10 +45,9 @@ class poller_actor final : public runtime::resident_actor<>,
                            private fetch_owner,
                            private runtime::lane_timer {
  public:
-  /// `chunks` is ingestion's pool, whose buffers come here to be written; `home` outlives the
-  /// actor.
+  /// `home` outlives the actor.
   poller_actor(caf::actor_config& config, const poller_options& options, poller_memory& memory,
-               runtime::buffer_pool& chunks, storage::data_dir& home, runtime::metric_set& metrics);
+               storage::data_dir& home, runtime::metric_set& metrics);
   ~poller_actor() override;
 
   caf::behavior make_behavior() override;
@@ -79,12 +81,14 @@ class poller_actor final : public runtime::resident_actor<>,
 
   void open(const open_log& wanted);
   void opened(open_job& job);
+  open_job* opening_job(log_id log) noexcept;
   void submit(sealed& message);
   void settle();
   void settle(log_slot& slot);
   void report(log_slot& slot, const storage::log_progress& progress);
   void serve_waiting();
   bool serve(runtime::message_ref<read_request>& request);
+  [[nodiscard]] std::uint32_t buffers_for_one() const noexcept;
   /// False: no message is to be had now.
   bool refuse(runtime::message_ref<read_request>& request, errc why);
   void wake_followers(log_slot& slot, bool all);
@@ -108,6 +112,7 @@ class poller_actor final : public runtime::resident_actor<>,
   std::unordered_map<std::uint32_t, log_slot> logs_;
   std::vector<log_slot*> changed_;
   std::vector<std::unique_ptr<open_job>> opening_;
+  std::unordered_map<std::uint32_t, std::string> unopened_; // directories of logs that would not
   std::vector<std::unique_ptr<remove_job>> removing_;
   storage::ring<runtime::message_ref<read_request>> reads_; // wait for a fetcher, in order
   std::vector<std::unique_ptr<fetcher>> fetchers_;

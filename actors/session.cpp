@@ -49,7 +49,7 @@ void session::begin(runtime::reactor& io, int socket) {
   LANCE_CHECK(free(), number_);
   ++generation_;
   assembler_.emplace(payload_limit_, budget_);
-  closing_ = draining_ = peer_done_ = held_ = barrier_ = false;
+  closing_ = draining_ = parting_ = peer_done_ = held_ = barrier_ = false;
   sending_ = sending_body_ = false;
   out_size_ = 0;
   replies_ = reply_queue{};
@@ -62,7 +62,7 @@ void session::begin(runtime::reactor& io, int socket) {
 // -- in --------------------------------------------------------------------------------------
 
 void session::received(runtime::buffer_ref buffer, std::uint32_t size) {
-  if (closing_)
+  if (closing_ || parting_) // a drain takes no further requests
     return;
   last_receive_ns_ = host_.now_ns();
   inputs_.push_back({std::move(buffer), 0, size});
@@ -78,14 +78,14 @@ void session::receive_ended(std::int32_t error) {
     return;
   peer_done_ = true;
   receiving_ = false;
-  if (error < 0)
+  if (error < 0 || parting_)
     close();
   else
     host_.activate(*this);
 }
 
 void session::work() {
-  if (closing_ || free())
+  if (closing_ || parting_ || free())
     return;
   while (!closing_) {
     if (held_) {
@@ -98,7 +98,7 @@ void session::work() {
     if (barrier_ || !replies_.has_room() || first_input_ == inputs_.size())
       break;
     auto& in = inputs_[first_input_];
-    byte_view rest{in.buffer.data() + in.begin, in.end - in.begin};
+    byte_view rest{bytes_of(in), in.end - in.begin};
     const auto step = assembler_->next(rest);
     in.begin = in.end - static_cast<std::uint32_t>(rest.size());
     if (step == assembly::frame) {
@@ -124,11 +124,37 @@ void session::work() {
   }
   if (closing_)
     return;
+  if (barrier_ && !held_)
+    keep_apart();
   if (!receiving_ && !peer_done_ && !draining_ && inputs_.size() - first_input_ <= 1) {
     receiving_ = true;
     handle_->resume_receive();
   }
   flush();
+}
+
+// A request may be answered in a while (a reader who waits for more): what little came after it
+// must not hold a receive buffer meanwhile, of which there are fewer than connections.
+void session::keep_apart() {
+  std::size_t bytes = 0;
+  bool pooled = false;
+  for (auto i = first_input_; i < inputs_.size(); ++i) {
+    bytes += inputs_[i].end - inputs_[i].begin;
+    pooled = pooled || inputs_[i].buffer;
+  }
+  if (!pooled || bytes > small_frame_bytes)
+    return;
+  kept_.resize(small_frame_bytes); // once per connection
+  std::uint32_t size = 0;
+  for (auto i = first_input_; i < inputs_.size(); ++i) {
+    const auto& in = inputs_[i];
+    const auto more = in.end - in.begin;
+    std::memmove(kept_.data() + size, bytes_of(in), more); // the first may lie in kept_ already
+    size += more;
+  }
+  inputs_.clear();
+  first_input_ = 0;
+  inputs_.push_back({{}, 0, size});
 }
 
 bool session::dispatch() {
@@ -198,7 +224,8 @@ bool session::dispatch_ingest() {
   } else {
     auto none = runtime::buffer_ref{};
     auto& lent = first_input_ < inputs_.size() ? inputs_[first_input_].buffer : none;
-    taken = host_.ingest(batch, assembler_->pieces(), lent, assembler_->in_place(),
+    // In kept_ a frame lies like a small torn one: in memory of the session's.
+    taken = host_.ingest(batch, assembler_->pieces(), lent, assembler_->in_place() && lent,
                          assembler_->buffers());
   }
   if (!taken) {
@@ -295,7 +322,7 @@ bool session::encode_ready() {
 }
 
 void session::flush() {
-  if (sending_ || closing_ || free())
+  if (sending_ || closing_ || parting_ || free())
     return;
   if (sending_body_) {
     send_body();
@@ -432,11 +459,21 @@ void session::sent(std::int32_t error) {
 void session::finish_if_done() {
   const bool no_more_requests =
       (draining_ || peer_done_) && !held_ && first_input_ == inputs_.size();
-  if (no_more_requests && replies_.empty() && !sending_ && !sending_body_)
+  if (!no_more_requests || !replies_.empty() || sending_ || sending_body_)
+    return;
+  if (peer_done_) {
     close();
+    return;
+  }
+  parting_ = true;
+  parting_ns_ = host_.now_ns();
+  handle_->end_sending();
+  handle_->resume_receive(); // to throw away, until the peer has understood
 }
 
 void session::drain() {
+  if (draining_)
+    return;
   draining_ = true;
   if (receiving_ && handle_ != nullptr) {
     receiving_ = false;
@@ -468,11 +505,20 @@ void session::stream_closed() {
   host_.ended(*this);
 }
 
-bool session::sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns, bool wanted) {
+bool session::sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns, scarcity wanted) {
   if (closing_ || free())
     return false;
-  const bool stuck_out = sending_ && now_ns - send_began_ns_ > stalled_peer_ns;
-  const auto patience = wanted && assembler_->holds_buffers() ? contended_peer_ns : stalled_peer_ns;
+  if (parting_) {
+    if (now_ns - parting_ns_ > farewell_ns)
+      close();
+    return false;
+  }
+  const bool reads = sending_body_ && body_read_ && !body_read_->buffers.empty();
+  const bool stuck_out =
+      sending_ &&
+      now_ns - send_began_ns_ > (wanted.replies && reads ? contended_reader_ns : stalled_peer_ns);
+  const auto patience =
+      wanted.assembly && assembler_->holds_buffers() ? contended_peer_ns : stalled_peer_ns;
   const bool stuck_in = assembler_->torn() && receiving_ && first_input_ == inputs_.size() &&
                         now_ns - last_receive_ns_ > patience;
   const bool idle = idle_limit_ns > 0 && replies_.empty() && !sending_ &&

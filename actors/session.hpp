@@ -71,9 +71,13 @@ class session final : public runtime::stream {
   void close();
   /// Takes no further requests; closes once every reply has left.
   void drain();
+  /// What others wait for at this moment.
+  struct scarcity {
+    bool assembly = false; ///< the buffers that a torn frame holds
+    bool replies = false;  ///< the buffers that a reply lies in
+  };
   /// Ends a session that holds the server up. True if it did.
-  /// `wanted`: others wait for the buffers that a torn frame holds.
-  bool sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns, bool wanted);
+  bool sweep(std::uint64_t now_ns, std::uint64_t idle_limit_ns, scarcity wanted);
 
   [[nodiscard]] reply_address address(std::uint64_t ticket) const noexcept {
     return {network_, number_, generation_, ticket};
@@ -98,13 +102,17 @@ class session final : public runtime::stream {
 
  private:
   struct input {
-    runtime::buffer_ref buffer;
+    runtime::buffer_ref buffer; ///< empty: the bytes lie in kept_
     std::uint32_t begin = 0;
     std::uint32_t end = 0;
   };
 
   bool dispatch();
   bool dispatch_ingest();
+  [[nodiscard]] std::byte* bytes_of(const input& in) noexcept {
+    return (in.buffer ? in.buffer.data() : kept_.data()) + in.begin;
+  }
+  void keep_apart();
   bool encode_ready();
   bool encode_slot(const reply_slot& slot);
   bool send_body();
@@ -123,12 +131,14 @@ class session final : public runtime::stream {
   runtime::socket_handle* handle_ = nullptr;
   bool closing_ = false;
   bool draining_ = false;
+  bool parting_ = false;   // all is said; the peer may read it in peace
   bool peer_done_ = false; // the peer sends no more; what it sent is answered
 
   // in
   std::optional<frame_assembler> assembler_;
   std::vector<input> inputs_;
   std::size_t first_input_ = 0;
+  std::vector<std::byte> kept_; // what waits behind a request that takes its time
   bool receiving_ = false;
   bool held_ = false; // the assembler's current frame could not be handed on yet
   std::uint64_t last_receive_ns_ = 0;
@@ -148,6 +158,7 @@ class session final : public runtime::stream {
   bool sending_ = false;
   bool sending_body_ = false;
   std::uint64_t send_began_ns_ = 0;
+  std::uint64_t parting_ns_ = 0;
 };
 
 /// What a refusal says after its code.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 #include <random>
+#include <span>
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -105,8 +106,16 @@ storage::options storage_options(const config::config& values, const choice& cho
   return options;
 }
 
-std::vector<runtime::lane_options> lane_options(const config::config& values,
-                                                const choice& chosen) {
+struct shard_memory {
+  explicit shard_memory(std::uint32_t connections) : poller(connections) {}
+  ingestion_memory ingestion;
+  poller_memory poller;
+};
+
+/// `shards`: the memory of each, whose files go through the rings of the I/O lanes.
+std::vector<runtime::lane_options>
+lane_options(const config::config& values, const choice& chosen,
+             std::span<const std::unique_ptr<shard_memory>> shards) {
   std::vector<runtime::lane_options> lanes;
   for (std::size_t i = 0; i < chosen.plan.lanes.size(); ++i) {
     const auto& plan = chosen.plan.lanes[i];
@@ -125,16 +134,17 @@ std::vector<runtime::lane_options> lane_options(const config::config& values,
     options.receive_buffer_bytes = chosen.plan.memory.receive.bytes;
     lanes.push_back(options);
   }
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    auto& pools = lanes[chosen.plan.shards[i].io_lane].file_pools;
+    pools.push_back(shards[i]->ingestion.chunks.get());
+    pools.push_back(shards[i]->poller.reads.get());
+  }
   return lanes;
 }
 
-struct shard_memory {
-  ingestion_memory ingestion;
-  poller_memory poller;
-};
-
-result<std::unique_ptr<shard_memory>> make_shard_memory(const choice& chosen, int node) {
-  auto made = std::make_unique<shard_memory>();
+result<std::unique_ptr<shard_memory>> make_shard_memory(const choice& chosen,
+                                                        std::uint32_t connections, int node) {
+  auto made = std::make_unique<shard_memory>(connections);
   const auto pool = [&](std::unique_ptr<runtime::buffer_pool>& into, std::uint32_t count,
                         std::uint64_t bytes) -> result<> {
     auto fresh =
@@ -234,24 +244,27 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     return tl::unexpected{why};
   };
   const auto& plan = chosen.plan;
+  const auto connections = static_cast<std::uint32_t>(
+      std::max<std::uint64_t>(1, values.network.max_connections / plan.network_lanes.size()));
   for (const auto lane : plan.network_lanes) {
     // A torn frame of the largest size, beside others.
     const auto buffers =
         static_cast<std::uint32_t>(values.network.max_frame_bytes / (64 * KiB) + 64);
-    auto memory = network_memory::make(buffers, plan.lanes[lane].node);
+    auto memory = network_memory::make(buffers, connections, plan.lanes[lane].node);
     if (!memory)
       return failed(memory.error(), "no memory for receive buffers");
     network_pools.push_back(std::move(*memory));
   }
   for (const auto& shard : plan.shards) {
-    auto memory = make_shard_memory(chosen, plan.lanes[shard.io_lane].node);
+    const auto all = connections * static_cast<std::uint32_t>(plan.network_lanes.size());
+    auto memory = make_shard_memory(chosen, all, plan.lanes[shard.io_lane].node);
     if (!memory)
       return failed(memory.error(), "no memory for append buffers");
     shard_pools.push_back(std::move(*memory));
   }
 
   caf_config.set("scheduler.max-threads", static_cast<std::size_t>(plan.workers));
-  runtime::lane_scheduler::install(caf_config, lane_options(values, chosen));
+  runtime::lane_scheduler::install(caf_config, lane_options(values, chosen, shard_pools));
   system.emplace(caf_config);
   system->await_actors_before_shutdown(false);
   auto& lanes = runtime::lane_scheduler::of(*system);
@@ -260,6 +273,8 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
   for (std::size_t i = 0; i < lanes.size(); ++i)
     if (!lanes.at(i).has_ring())
       chosen.backend = "pwritev";
+    else if (lanes.at(i).registration_refusal() != 0 && chosen.backend != "pwritev")
+      chosen.backend = "io_uring (buffers not registered)";
   metrics.set_info(runtime::info::io_backend, chosen.backend);
 
   const auto node = home->identity().id;
@@ -267,8 +282,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     network_options options;
     options.number = static_cast<std::uint16_t>(i);
     options.listener = listeners[i].descriptor;
-    options.max_connections = static_cast<std::uint32_t>(
-        std::max<std::uint64_t>(1, values.network.max_connections / plan.network_lanes.size()));
+    options.max_connections = connections;
     options.max_frame_bytes = static_cast<std::uint32_t>(values.network.max_frame_bytes);
     options.idle_timeout_ns = values.network.idle_timeout_ms * ms_in_ns;
     options.tcp_nodelay = values.network.tcp_nodelay;
@@ -284,8 +298,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     pollers.push_back(lanes.spawn_on<poller_actor>(
         plan.shards[i].io_lane,
         poller_options{number, storage, values.io.linger_us * us_in_ns, values.io.o_direct},
-        std::ref(memory.poller), std::ref(*memory.ingestion.chunks), std::ref(*home),
-        std::ref(metrics.make_set())));
+        std::ref(memory.poller), std::ref(*home), std::ref(metrics.make_set())));
   }
   metadata_options options;
   options.node = node;
@@ -380,6 +393,20 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
   auto contents = read_journal(*the.door, *the.home, the.clock, the.storage, defaults, explanation);
   if (!contents)
     return tl::unexpected{contents.error()};
+  std::vector<std::string> known{meta_name, contents->topics.default_topic().name};
+  for (const auto& [id, row] : contents->topics.topics())
+    known.push_back(row.name);
+  const auto moved = the.home->set_aside_unknown(known);
+  if (!moved) {
+    explanation = "what lies under segments/ for no topic cannot be moved into the quarantine: " +
+                  describe_error(moved.error());
+    return tl::unexpected{moved.error()};
+  }
+  for (const auto& path : *moved)
+    runtime::log(log_level::warning, "unknown_topic_set_aside",
+                 {{"directory", path},
+                  {"remedy", "a crash cut its deletion short, or its topic was lost: look into it "
+                             "with lnc segment dump, delete it when it is not missed"}});
   the.state.logs_to_recover = contents->topics.topics().size() + 1;
   if (auto done = the.make_actors(values, std::move(*contents), explanation); !done)
     return tl::unexpected{done.error()};
@@ -426,19 +453,26 @@ bool server::parts::close_everything(std::uint64_t limit_ms) {
     return std::max(milliseconds{1}, duration_cast<milliseconds>(deadline - steady_clock::now()));
   };
   caf::scoped_actor self{*system};
-  bool in_time = true;
+  std::size_t to_drain = networks.size();
+  std::size_t to_close = pollers.size();
+  // A lane that drains too late says so while the logs close.
+  const auto note_drained = [&](const drained&) { --to_drain; };
+  const auto note_closed = [&](const logs_closed&) { --to_close; };
   for (const auto& poller : pollers)
     self->send(poller, stop_waiting{});
   for (const auto& network : networks)
     self->send(network, stop_serving{self});
-  for (std::size_t i = 0; i < networks.size() && in_time; ++i)
-    self->receive([](const drained&) {}, caf::after(left()) >> [&] { in_time = false; });
-  bool closed = true;
+  bool in_time = true;
+  while (to_drain > 0 && in_time)
+    self->receive(
+        note_drained, caf::after(left()) >> [&] { in_time = false; });
   for (const auto& poller : pollers)
     self->send(poller, close_logs{self});
-  for (std::size_t i = 0; i < pollers.size() && closed; ++i)
-    self->receive([](const logs_closed&) {}, [](const drained&) {},
-                  caf::after(std::max(left(), milliseconds{1000})) >> [&] { closed = false; });
+  bool closed = true;
+  while (to_close > 0 && closed)
+    self->receive(
+        note_closed, note_drained,
+        caf::after(std::max(left(), milliseconds{1000})) >> [&] { closed = false; });
   return in_time && closed;
 }
 

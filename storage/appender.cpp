@@ -129,15 +129,17 @@ result<> appender::reserve(const place& where, std::uint64_t image_bytes) {
   const bool fresh = where.rolls || !head_.buffer;
   const auto in_block = where.position % block_bytes;
   const auto room = fresh ? 0 : head_.file_capacity_end() - where.position;
-  auto missing = fresh ? image_bytes + in_block : image_bytes - std::min(room, image_bytes);
-  while (missing > 0) {
+  const auto missing = fresh ? image_bytes + in_block : image_bytes - std::min(room, image_bytes);
+  const auto wanted = (missing + pool_.buffer_bytes() - 1) / pool_.buffer_bytes();
+  if (!pool_.can_take(static_cast<std::uint32_t>(wanted)))
+    return fail(errc::exhausted);
+  while (reserved_.size() < wanted) {
     auto buffer = pool_.take();
-    if (!buffer) {
+    if (!buffer) { // one more is on its way back at this moment
       reserved_.clear();
       return fail(errc::exhausted);
     }
     reserved_.push_back(std::move(buffer));
-    missing -= std::min<std::uint64_t>(missing, pool_.buffer_bytes());
   }
   return {};
 }

@@ -507,6 +507,7 @@ std::string encode(const hello_reply& reply) {
                {"node", reply.node.value},
                {"version", reply.version},
                {"features", reply.features},
+               {"backend", reply.backend},
                {"limits", {{"max_frame_bytes", reply.max_frame_bytes}}}});
 }
 
@@ -532,7 +533,8 @@ result<hello_reply> decode_hello_reply(byte_view payload) {
   from.text("server", reply.server)
       .number("node", reply.node)
       .text("version", reply.version)
-      .names("features", reply.features);
+      .names("features", reply.features)
+      .text("backend", reply.backend);
   from.object("limits",
               [&](members& limits) { limits.number("max_frame_bytes", reply.max_frame_bytes); });
   if (!from.good())

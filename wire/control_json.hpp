@@ -154,6 +154,7 @@ struct hello_reply {
   node_id node{};
   std::string version{};
   std::vector<std::string> features{};
+  std::string backend{};             ///< what carries the server's files, e.g. "io_uring"
   std::uint64_t max_frame_bytes = 0; ///< payload of an ingest frame
   friend bool operator==(const hello_reply&, const hello_reply&) = default;
 };

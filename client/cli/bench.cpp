@@ -195,6 +195,8 @@ class bench_command {
     if (const auto server = admin_.hello()) {
       told["server"] = server->server + " " + server->version;
       told["node"] = server->node.value;
+      if (!server->backend.empty())
+        told["backend"] = server->backend;
     }
   }
 

@@ -34,13 +34,17 @@ class fake_socket final : public runtime::socket_handle, public runtime::reactor
     REQUIRE(!closing);
     unsent = data;
   }
+  void end_sending() override {
+    REQUIRE(unsent.empty());
+    said_all = true;
+  }
   void close() override { closing = true; }
 
   void listen(int, runtime::acceptor&) override {}
   void stop_listening(int) override {}
   socket_handle& add(int, runtime::stream& owner) override {
     stream = &owner;
-    receiving = closing = false;
+    receiving = closing = said_all = false;
     unsent = {};
     return *this;
   }
@@ -55,6 +59,7 @@ class fake_socket final : public runtime::socket_handle, public runtime::reactor
   byte_view unsent;
   bool receiving = false;
   bool closing = false;
+  bool said_all = false;
 };
 
 struct taken_batch {
@@ -316,6 +321,51 @@ TEST_CASE("a request waits for what came before, and holds back what follows", "
   CHECK(it.heard() == words{"ack 1", "ack 2", "reply one", "ack 3", "reply two", "alive"});
 }
 
+TEST_CASE("what waits behind a request in work holds no receive buffer", "[session]") {
+  bench it;
+  bytes first;
+  add_control(first, wire::command::fetch_batches, "slow");
+  add_ingest(first, 1, "one");
+  bytes second;
+  add_control(second, wire::command::get_topic, "two");
+  add_ingest(second, 2, std::string(500, 'b'));
+  it.feed(byte_view{first}.first(first.size() - 1)); // its last byte comes later
+  REQUIRE(it.requests.size() == 1);
+  CHECK(it.receive->lent() == 0);
+  second.insert(second.begin(), first.back());
+  it.feed(second);
+  CHECK(it.receive->lent() == 0);
+
+  bytes large;
+  add_ingest(large, 3, std::string(small_frame_bytes, 'c'));
+  const bool also_large = GENERATE(false, true);
+  CAPTURE(also_large);
+  if (also_large) { // more than a connection keeps for itself
+    it.feed(large);
+    CHECK(it.receive->lent() == 1);
+  }
+  it.answer(it.requests[0], "read");
+  it.run();
+  REQUIRE(it.batches.size() == 1);
+  CHECK(as_text(it.batches[0].payload) == "one");
+  it.complete(it.batches[0].batch.from);
+  it.run();
+  REQUIRE(it.requests.size() == 2);
+  CHECK(as_text(it.requests[1].payload) == "two");
+  it.answer(it.requests[1], "told");
+  it.run();
+  REQUIRE(it.batches.size() == (also_large ? 3 : 2));
+  CHECK(as_text(it.batches[1].payload) == std::string(500, 'b'));
+  for (std::size_t i = 1; i < it.batches.size(); ++i)
+    it.complete(it.batches[i].batch.from);
+  it.run();
+  words expected{"reply read", "ack 1", "reply told", "ack 2"};
+  if (also_large)
+    expected.push_back("ack 3");
+  CHECK(it.heard() == expected);
+  CHECK(it.receive->lent() == 0);
+}
+
 TEST_CASE("refusals are sentences, in order", "[session]") {
   bench it;
   bytes in;
@@ -555,13 +605,37 @@ TEST_CASE("draining answers what was received and takes no more", "[session]") {
   it.complete(it.batches[1].batch.from);
   it.run();
   CHECK(it.heard() == words{"ack 1", "reply topics", "ack 2"});
-  CHECK(it.ends == 1);
+  CHECK(it.socket.said_all);
+  CHECK(it.ends == 0); // closing now might take back what the peer has not read yet
 
-  SECTION("an idle one ends at once") {
+  SECTION("what the peer still sends is thrown away until it has understood") {
+    in.clear();
+    add_ingest(in, 3, "too late");
+    it.feed(in);
+    CHECK(it.batches.size() == 2);
+    CHECK(it.receive->lent() == 0);
+    it.client.receive_ended(0);
+    it.run();
+    CHECK(it.ends == 1);
+  }
+  SECTION("or for a while") {
+    CHECK_FALSE(it.client.sweep(it.now + farewell_ns, 0, {}));
+    it.run();
+    CHECK(it.ends == 0);
+    CHECK_FALSE(it.client.sweep(it.now + farewell_ns + 1, 0, {})); // no fault of its own
+    it.run();
+    CHECK(it.ends == 1);
+  }
+  SECTION("who has closed already is let go at once") {
+    it.client.close();
+    it.run();
+    REQUIRE(it.ends == 1);
     it.client.begin(it.socket, 100);
+    it.client.receive_ended(0);
     it.client.drain();
     it.run();
     CHECK(it.ends == 2);
+    CHECK_FALSE(it.socket.said_all);
   }
 }
 
@@ -610,8 +684,9 @@ TEST_CASE("who holds the server up is swept away", "[session]") {
   bench it;
   bytes in;
   add_ingest(in, 1, std::string(60'000, 'x'));
-  const auto swept = [&](std::uint64_t after, std::uint64_t idle_limit, bool wanted) {
-    const bool ended = it.client.sweep(it.now + after, idle_limit, wanted);
+  const auto swept = [&](std::uint64_t after, std::uint64_t idle_limit, bool assembly,
+                         bool readers = false) {
+    const bool ended = it.client.sweep(it.now + after, idle_limit, {assembly, readers});
     it.run();
     CHECK(it.ends == (ended ? 1 : 0));
     return ended;
@@ -639,7 +714,26 @@ TEST_CASE("who holds the server up is swept away", "[session]") {
     it.complete(it.batches.at(0).batch.from);
     it.run();
     CHECK_FALSE(swept(stalled_peer_ns, 0, false));
+    CHECK_FALSE(swept(stalled_peer_ns, 0, true, true)); // nobody wants these
     CHECK(swept(stalled_peer_ns + 1, 0, false));
+  }
+  SECTION("a reader who takes nothing, sooner when others wait for his buffers") {
+    auto data = pool_of(1, 8192);
+    runtime::message_pool<read_reply> replies{1};
+    bytes ask;
+    add_control(ask, wire::command::fetch, "anything");
+    it.feed(ask);
+    it.stuck = true;
+    auto reply = replies.take();
+    reply->to = it.requests.at(0).from;
+    reply->buffers.push_back(data->take());
+    reply->sizes.push_back(1000);
+    it.client.answer(std::move(reply));
+    it.run();
+    CHECK_FALSE(swept(contended_reader_ns + 1, 0, true));
+    CHECK_FALSE(swept(contended_reader_ns, 0, false, true));
+    CHECK(swept(contended_reader_ns + 1, 0, false, true));
+    CHECK(data->lent() == 0);
   }
   SECTION("silence, if a limit is set") {
     it.feed(in);

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import socket
 import struct
 import threading
 
@@ -173,6 +174,46 @@ class Reading(harness.SharedBroker):
         for client in lazy:
             client.close()
         self.client.keepalive()
+
+
+class Crowds(harness.Test):
+    """More readers at once than there are buffers, or messages, for them."""
+
+    def test_readers_who_take_nothing_do_not_keep_the_buffers_from_others(self):
+        config = harness.SMALL_SEGMENTS + "buffer_bytes = 50331648\n"
+        with harness.Broker(config=config) as broker, broker.client() as healthy:
+            topic = healthy.create("crowded")["id"]
+            for _ in range(4):
+                healthy.ingest(bytes(1 << 20), topic)
+            lazy = []
+            for _ in range(120):
+                peer = socket.socket()
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                peer.connect(broker.address())
+                peer.sendall(lwp.control(lwp.FETCH, lwp.fetch_payload(topic, 0, 1 << 22)) * 4)
+                lazy.append(peer)
+            for _ in range(5):
+                self.assertGreater(len(healthy.fetch(topic, 0, 1 << 20)[1]), 0)
+            for peer in lazy:
+                peer.close()
+
+    def test_every_connection_may_wait_for_more_at_once(self):
+        with harness.Broker() as broker, broker.client() as healthy:
+            topic = healthy.create("awaited")["id"]
+            waiting = [broker.client() for _ in range(600)]
+            ask = lwp.control(lwp.FETCH_BATCHES,
+                              lwp.fetch_batches_payload(topic, 0, 1 << 20, 1, 20_000))
+            for client in waiting:  # and each has asked for something else behind it
+                client.send(ask + lwp.encode(lwp.KEEPALIVE))
+            for _ in range(3):
+                self.assertEqual(healthy.end(topic), 0)
+            healthy.ingest(b"for all of you", topic)
+            for client in waiting:
+                reply = client.receive()
+                self.assertEqual((reply.code, reply.payload[-14:]),
+                                 (lwp.BATCHES_REPLY, b"for all of you"))
+                self.assertEqual(client.receive().kind, "keepalive")
+                client.close()
 
 
 if __name__ == "__main__":

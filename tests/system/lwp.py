@@ -25,6 +25,7 @@ SET_RETENTION, CREATE_WITH_RETENTION, CLUSTER_STATUS = 0x05, 0x06, 0x07
 AUTHENTICATE, AUTHENTICATE_RESPONSE = 0x08, 0x09
 FETCH, FETCH_RESPONSE, CATCHING_UP = 0x10, 0x11, 0x12
 SUBSCRIBE, UNSUBSCRIBE, COMMIT, SUBSCRIBE_ACK, COMMIT_ACK = 0x20, 0x21, 0x22, 0x23, 0x24
+FETCH_BATCHES, BATCHES_REPLY = 0x36, 0x37
 TOPIC_RESPONSE, CLUSTER_STATUS_RESPONSE, ERROR = 0x80, 0x81, 0xFF
 
 _HEADER = struct.Struct("<4sBBHIQQIIII")
@@ -144,6 +145,10 @@ def ingest_frame(batch_id, payload, topic_id=0, records=1, flags=BATCH, crc=crc3
 
 def fetch_payload(topic_id, start, max_bytes):
     return struct.pack("<IQI", topic_id, start, max_bytes)
+
+
+def fetch_batches_payload(topic_id, start, max_bytes, min_bytes=0, max_wait_ms=0):
+    return struct.pack("<IIQIIII", topic_id, 0, start, max_bytes, max_wait_ms, min_bytes, 0)
 
 
 def subscribe_payload(topic_id, start, consumer_id, max_batch_bytes=65536):

@@ -231,9 +231,10 @@ TEST_CASE("hello has its golden bytes") {
   CHECK(encode(request) == R"({"client":"lnc/0.1.0","features":["batches","lookup"]})");
   CHECK(decode_hello(as_bytes(encode(request))) == request);
 
-  const hello_reply reply{"lance", node_id{1}, "0.1.0", {"batches"}, 16 * MiB};
-  CHECK(encode(reply) == R"({"features":["batches"],"limits":{"max_frame_bytes":16777216},)"
-                         R"("node":1,"server":"lance","version":"0.1.0"})");
+  const hello_reply reply{"lance", node_id{1}, "0.1.0", {"batches"}, "io_uring", 16 * MiB};
+  CHECK(encode(reply) ==
+        R"({"backend":"io_uring","features":["batches"],"limits":{"max_frame_bytes":16777216},)"
+        R"("node":1,"server":"lance","version":"0.1.0"})");
   CHECK(decode_hello_reply(as_bytes(encode(reply))) == reply);
 }
 
@@ -268,15 +269,16 @@ TEST_CASE("random and mutated JSON is decoded or refused") {
   random_source random{"json mutations"};
   topic_description description{events(), {golden_partition()}};
   description.topic.policy = whole_policy();
-  const std::array golden{encode(description),
-                          encode_topic_list({description.topic, events()}, topic_form::extended),
-                          encode(topic_change_request{"orders", whole_policy()}),
-                          encode(hello_reply{"lance", node_id{1}, "0.1.0", {"batches"}, 1}),
-                          encode(hello_request{"lnc", {"a"}}),
-                          std::string{as_text(frame_payload("cluster_status_response"))},
-                          encode(describe_topic_request{"", topic_id{7}}),
-                          encode_deleted(topic_id{5}),
-                          encode_retention_set({topic_id{5}, {1, 2}})};
+  const std::array golden{
+      encode(description),
+      encode_topic_list({description.topic, events()}, topic_form::extended),
+      encode(topic_change_request{"orders", whole_policy()}),
+      encode(hello_reply{"lance", node_id{1}, "0.1.0", {"batches"}, "pwritev", 1}),
+      encode(hello_request{"lnc", {"a"}}),
+      std::string{as_text(frame_payload("cluster_status_response"))},
+      encode(describe_topic_request{"", topic_id{7}}),
+      encode_deleted(topic_id{5}),
+      encode_retention_set({topic_id{5}, {1, 2}})};
   for (int round = 0; round < 5'000; ++round) {
     const auto text = golden[random.up_to(golden.size() - 1)];
     const auto source = as_bytes(text);
