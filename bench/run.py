@@ -1,209 +1,208 @@
-"""What `./dev bench` runs: the broker and, beside each figure, the floor measured in the same run.
+"""What `./dev bench` runs: figures of the running broker and, beside each, the machine's own limit
+measured in the same run on the same file system.
 
-    python3 bench/run.py <bindir> [--quick]
+    python3 bench/run.py <bindir> [--quick] [--json] [--only WORD] [--dir PATH] [--no-micro]
 
-The load comes from `lnc bench`; the floors are bare loops of this script on the same file system and
-on loopback. Rounds alternate, medians are printed with their range.
+Rounds alternate between broker and floor; medians are printed with their range.
 """
+
+import argparse
 import json
-import mmap
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-KIB, MIB = 1 << 10, 1 << 20
+from broker import Broker
+from questions import GB, MIB, Questions, enough_room
 
+# Title, the deed, its arguments, the goal of "ratio" ("" for none) and the lines to print:
+# (text, key, unit) or (text, keys, unit) for several numbers in one line.
+ACKS = ("ack p50 / p99 / p99.9", ("ack_p50_us", "ack_p99_us", "ack_p999_us"), "us")
+CPU = ("broker CPU, load CPU", ("broker_cpu_s_per_gb", "load_cpu_s_per_gb"), "s/GB")
+BROKER = ("broker", "broker_mb_s", "MB/s")
+WRITES = ("broker's mean write", "write_kib", "KiB")
+DISK = [("floor: write+flush of that size", "floor_mb_s", "MB/s"),
+        ("  linked in io_uring, by calls", ("floor_linked_mb_s", "floor_calls_mb_s"), "MB/s")]
+LOOPBACK = [("floor: loopback, one way", "floor_mb_s", "MB/s"),
+            ("  its sender's CPU", "floor_sender_cpu_s_per_gb", "s/GB")]
+SMALL = [BROKER, ("frames", "frames_s", "/s"), ACKS, CPU, *LOOPBACK]
+REPLIES = [BROKER, ("reply p50 / p99", ("reply_p50_us", "reply_p99_us"), "us"), CPU,
+           ("read from disk, of what was sent", "from_disk_ratio", ""), *LOOPBACK]
+TURNS = ("  loopback, one request at a time", "floor_turns_mb_s", "MB/s")
+READS = ("floor: bare read, direct / buffered",
+         ("floor_direct_read_mb_s", "floor_buffered_read_mb_s"), "MB/s")
 
-def disk_floor(directory, size, seconds):
-    """Aligned O_DIRECT writes over written blocks, each followed by fdatasync: MB/s and p50 in us."""
-    path = os.path.join(directory, "floor.dat")
-    length = 64 * MIB
-    with open(path, "wb") as file:
-        for _ in range(length // MIB):
-            file.write(bytes(MIB))
-        os.fsync(file.fileno())
-    buffer = mmap.mmap(-1, size)
-    buffer.write(os.urandom(size))
-    file = os.open(path, os.O_WRONLY | os.O_DIRECT)
-    took, position, began = [], 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        os.pwrite(file, buffer, position)
-        os.fdatasync(file)
-        took.append(time.perf_counter() - start)
-        position = (position + size) % (length - size + 1) // 4096 * 4096
-    spent = time.perf_counter() - began
-    os.close(file)
-    os.unlink(path)
-    return len(took) * size / spent / 1e6, statistics.median(took) * 1e6
-
-
-def loopback_round_trip(seconds):
-    """1 KiB there, 44 bytes back, two blocking processes: p50 in us (Python's own part included)."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    child = os.fork()
-    if child == 0:
-        peer, _ = listener.accept()
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while True:
-            left = KIB + 44
-            while left:
-                got = len(peer.recv(left))
-                if not got:
-                    os._exit(0)
-                left -= got
-            peer.sendall(bytes(44))
-
-    with socket.create_connection(listener.getsockname()) as peer:
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        took, began = [], time.perf_counter()
-        while time.perf_counter() - began < seconds:
-            start = time.perf_counter()
-            peer.sendall(bytes(KIB + 44))
-            left = 44
-            while left:
-                left -= len(peer.recv(left))
-            took.append(time.perf_counter() - start)
-    os.waitpid(child, 0)
-    return statistics.median(took) * 1e6
+PLAN = [
+    ("durable", "durable ingest: 1 KiB records, 128 per frame, 1,024 in flight, fsync",
+     "durable_ingest", (), ">= 0.7", [BROKER, ("records", "records_s", "/s"), ACKS, CPU, WRITES,
+                                      *DISK]),
+    ("latency", "one 1 KiB batch in flight, fsync", "one_in_flight", (), "<= 1.5",
+     [("broker, ack p50 / p99 / p99.9",) + ACKS[1:],
+      ("floor: write+flush + round trip, p50", "floor_p50_us", "us"),
+      ("  4 KiB linked, by calls, round trip",
+       ("floor_linked_p50_us", "floor_calls_p50_us", "floor_trip_p50_us"), "us"),
+      ("  ratio to the linked form", "ratio_linked", ""),
+      ("broker CPU", "broker_cpu", "cores")]),
+    ("small", "one 1 KiB record per frame, 1,024 in flight, fsync", "small_frames", ("fsync",), "",
+     SMALL),
+    ("small", "the same, written", "small_frames", ("written",), "", SMALL),
+    ("small", "the same, memory", "small_frames", ("memory",), "", SMALL),
+    ("warm", "consume warm: just written, fetches of 1 MiB, one at a time", "consume_warm", (1,),
+     "", [*REPLIES, TURNS]),
+    ("warm", "the same, four in flight", "consume_warm", (4,), "", REPLIES),
+    ("cold", "consume cold: page cache dropped, fetches of 1 MiB, one at a time", "consume_cold",
+     (1,), "", [*REPLIES, TURNS, READS]),
+    ("cold", "the same, four in flight", "consume_cold", (4,), "", [*REPLIES, READS]),
+    ("four", "four connections, four topics, durable ingest as in the first line",
+     "four_connections", (), "",
+     [BROKER, ("slowest, fastest connection", ("slowest_mb_s", "fastest_mb_s"), "MB/s"), ACKS, CPU,
+      WRITES, *DISK]),
+]
+STAGE_NAMES = ("parse", "queue", "write", "flush", "ack", "whole")
 
 
-def loopback_bulk(seconds):
-    """256 KiB sends from memory into a reader that throws away: MB/s."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    child = os.fork()
-    if child == 0:
-        peer, _ = listener.accept()
-        room = bytearray(MIB)
-        while peer.recv_into(room):
-            pass
-        os._exit(0)
-    data, sent, began = bytes(256 * KIB), 0, time.perf_counter()
-    with socket.create_connection(listener.getsockname()) as peer:
-        while time.perf_counter() - began < seconds:
-            peer.sendall(data)
-            sent += len(data)
-    os.waitpid(child, 0)
-    return sent / (time.perf_counter() - began) / 1e6
+def machine(directory):
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")),
+                     os.uname().machine)
+    mounts = []
+    with open("/proc/mounts", encoding="utf-8") as file:
+        for line in file:
+            device, where, kind = line.split()[:3]
+            if os.path.realpath(directory).startswith(where):
+                mounts.append((len(where), f"{kind} on {device}"))
+    return {"date": time.strftime("%Y-%m-%d %H:%M"), "kernel": os.uname().release, "cpu": model,
+            "cpus": os.cpu_count(), "file_system": max(mounts)[1],
+            "load_average_before": os.getloadavg()[0]}
 
 
-class Broker:
-    def __init__(self, bindir, directory):
-        ready = os.path.join(directory, "ready.json")
-        self.log = open(os.path.join(directory, "broker.log"), "w")
-        self.process = subprocess.Popen(
-            [os.path.join(bindir, "lance"), "--data-dir", os.path.join(directory, "data"),
-             "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
-             "--ready-file", ready], stderr=self.log)
-        deadline = time.monotonic() + 30
-        while not os.path.exists(ready):
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                sys.exit("the broker does not start: see " + self.log.name)
-            time.sleep(0.02)
-        with open(ready) as file:
-            self.facts = json.load(file)
-        self.lnc = os.path.join(bindir, "lnc")
-
-    def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def metric(self, name):
-        text = urllib.request.urlopen(f"http://{self.facts['metrics']}/metrics").read().decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                   if line.split("{")[0].split(" ")[0] == name)
-
-    def bench(self, what, *arguments):
-        """The JSON of `lnc bench`, with the broker's CPU seconds, groups and bytes beside it."""
-        before = self.cpu_seconds(), self.metric("lance_bytes_written_total"), \
-            self.metric("lance_io_flush_latency_seconds_count")
-        run = subprocess.run([self.lnc, "-s", self.facts["lwp"], "--json", "bench", what, *arguments],
-                             capture_output=True, text=True, timeout=120)
-        if run.returncode != 0:
-            sys.exit(f"lnc bench {what} failed: {run.stderr}")
-        outcome = json.loads(run.stdout.strip().splitlines()[-1])
-        outcome["cpu"] = self.cpu_seconds() - before[0]
-        outcome["written"] = self.metric("lance_bytes_written_total") - before[1]
-        outcome["groups"] = self.metric("lance_io_flush_latency_seconds_count") - before[2]
-        return outcome
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(40)
+def program(path, *fixed):
+    def run(*words):
+        line = [path, *map(str, fixed), *map(str, words)]
+        done = subprocess.run(line, stdout=subprocess.PIPE, text=True, timeout=120, check=False)
+        if done.returncode != 0:
+            sys.exit("failed: " + " ".join(line))
+        return json.loads(done.stdout) if done.stdout.strip() else {}
+    return run
 
 
-def median(values):
-    return f"{statistics.median(values):8.1f} [{min(values):.1f} .. {max(values):.1f}]"
+def number(value):
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def median_of(rounds, key):
+    """Median, smallest and largest of the rounds that have the number; None without any."""
+    values = [each[key] for each in rounds if key in each]
+    return (statistics.median(values), min(values), max(values)) if values else None
+
+
+def text_of(rounds, keys):
+    if isinstance(keys, str):
+        middle, low, high = median_of(rounds, keys)
+        spread = f"  [{number(low)} .. {number(high)}]" if len(rounds) > 1 else ""
+        return number(middle) + spread, True
+    return " / ".join(number(median_of(rounds, key)[0]) for key in keys), False
+
+
+def show(title, goal, lines, rounds):
+    print(f"\n{title}")
+    for label, keys, unit in lines:
+        if all(median_of(rounds, key) for key in ([keys] if isinstance(keys, str) else keys)):
+            text, single = text_of(rounds, keys)
+            head, bracket, spread = text.partition("  [")
+            print(f"  {label:36} {head:>8} {unit}{bracket}{spread}" if single
+                  else f"  {label:36} {text} {unit}")
+    middle, low, high = median_of(rounds, "ratio")
+    said = ""
+    if goal:
+        sign, limit = goal.split()
+        met = middle >= float(limit) if sign == ">=" else middle <= float(limit)
+        said = f"  goal {goal}: {'met' if met else 'NOT MET'}"
+    print(f"  {'ratio to the floor':36} {middle:8.2f}  [{low:.2f} .. {high:.2f}]{said}")
+    stages = [f"{name} {number(median_of(rounds, f'stage_{name}_p50_us')[0])}/"
+              f"{number(median_of(rounds, f'stage_{name}_p99_us')[0])}"
+              for name in STAGE_NAMES if median_of(rounds, f"stage_{name}_p50_us")]
+    if stages:
+        print("  broker's stages, p50/p99 us:         " + ", ".join(stages))
+    refused = median_of(rounds, "refused")
+    if refused and refused[2] > 0:
+        print(f"  frames refused by backpressure       {number(refused[0])}")
+    sys.stdout.flush()
+
+
+def micro(bindir):
+    path = os.path.join(bindir, "bench", "micro_bench")
+    run = subprocess.run([path, "--benchmark_format=json", "--benchmark_min_time=0.05"],
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    results = []
+    for each in json.loads(run.stdout)["benchmarks"]:
+        results.append({"name": each["name"], "ns": each["cpu_time"],
+                        "gb_per_s": each.get("bytes_per_second", 0) / GB})
+    return results
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__.split("\n")[0])
+    parser.add_argument("bindir")
+    parser.add_argument("--quick", action="store_true", help="one short round, under 40 s")
+    parser.add_argument("--json", action="store_true", help="one JSON object with every round")
+    parser.add_argument("--only", choices=sorted({each[0] for each in PLAN} | {"micro"}))
+    parser.add_argument("--dir", help="where broker and floor write; default: in <bindir>")
+    parser.add_argument("--no-micro", action="store_true", help="leave the stages in memory out")
+    return parser.parse_args()
+
+
+def measure(chosen, directory, facts):
+    rounds, seconds, cold = (1, 1, 512 * MIB) if chosen.quick else (3, 2, 1024 * MIB)
+    if not enough_room(directory, Questions.room_needed(cold, rounds, seconds)):
+        sys.exit(f"not enough room in {directory}: give another place with --dir")
+    broker = Broker(chosen.bindir, directory)
+    load = program(os.path.join(chosen.bindir, "bench", "lance_load"), "--server",
+                   broker.facts["lwp"], "--broker", broker.facts["pid"])
+    floor = program(os.path.join(chosen.bindir, "bench", "lance_floor"))
+    questions = Questions(broker, load, floor, directory, seconds, cold)
+    found = []
+    for word, title, deed, words, goal, lines in PLAN:
+        if chosen.only not in (None, word):
+            continue
+        results = []
+        for _ in range(rounds):
+            results.append(getattr(questions, deed)(*words))
+            questions.settle()
+        found.append({"question": word, "title": title, "goal": goal, "rounds": results})
+        if not chosen.json:
+            show(title, goal, lines, results)
+    broker.stop()
+    facts["load_average_after"] = os.getloadavg()[0]
+    return found
 
 
 def main():
-    bindir = sys.argv[1]
-    quick = "--quick" in sys.argv
-    rounds, seconds = (1, 2) if quick else (3, 5)
-    span = ("--seconds", str(seconds))
-    with tempfile.TemporaryDirectory(prefix="lance-bench-", dir=os.getcwd()) as directory:
-        broker = Broker(bindir, directory)
-        print("machine:", os.uname().release, f"{os.cpu_count()} CPUs,", time.strftime("%Y-%m-%d"))
-        ratios, rates, floors, cpu, sizes = [], [], [], [], []
-        for _ in range(rounds):
-            got = broker.bench("produce", "--size", "1024", "--batch", "128", "--window", "1024", *span)
-            size = max(4096, int(got["written"] / max(1, got["groups"])) // 4096 * 4096)
-            floor, _ = disk_floor(directory, size, seconds)
-            rates.append(got["mb_per_s"])
-            floors.append(floor)
-            ratios.append(got["mb_per_s"] / floor)
-            cpu.append(got["cpu"] / (got["written"] / 1e9))
-            sizes.append(size / KIB)
-        print("\ndurable ingest, 1 KiB records, batches of 128, 1,024 in flight, fsync")
-        print("  broker, MB/s            ", median(rates))
-        print("  bare write+flush, MB/s  ", median(floors), f"at the broker's own size, KiB {median(sizes)}")
-        print("  ratio (goal 0.7)        ", f"{statistics.median(ratios):8.2f}")
-        print("  server CPU s per GB     ", f"{statistics.median(cpu):8.2f}")
-
-        acks, flushes, trips = [], [], []
-        for _ in range(rounds):
-            got = broker.bench("produce", "--size", "1024", "--batch", "1", "--window", "1", *span)
-            acks.append(got["p50_us"])
-            flushes.append(disk_floor(directory, 4096, seconds)[1])
-            trips.append(loopback_round_trip(min(2, seconds)))
-        floor = statistics.median(flushes) + statistics.median(trips)
-        print("\nan ack with one 1 KiB batch in flight, fsync, p50 in us")
-        print("  broker                  ", median(acks))
-        print("  bare 4 KiB write+flush  ", median(flushes))
-        print("  bare round trip         ", median(trips))
-        print("  ratio (goal 1.5)        ", f"{statistics.median(acks) / floor:8.2f}")
-
-        rates, cpu, bulk = [], [], []
-        for _ in range(rounds):
-            got = broker.bench("produce", "--size", "1024", "--batch", "1", "--window", "1024", *span)
-            rates.append(got["mb_per_s"])
-            cpu.append(got["cpu"] / (got["written"] / 1e9))
-        print("\ndurable ingest, one 1 KiB record per frame, 1,024 in flight, fsync")
-        print("  broker, MB/s            ", median(rates))
-        print("  server CPU s per GB     ", f"{statistics.median(cpu):8.2f}")
-
-        for name in ("cold", "warm"):
-            rates, bulk = [], []
-            for _ in range(rounds):
-                if name == "cold":
-                    try:
-                        with open("/proc/sys/vm/drop_caches", "w") as file:
-                            file.write("1")
-                    except OSError:
-                        name = "cold (page cache could not be dropped)"
-                rates.append(broker.bench("consume", *span)["mb_per_s"])
-                bulk.append(loopback_bulk(min(2, seconds)))
-            print(f"\nconsume, {name} log")
-            print("  broker, MB/s            ", median(rates))
-            print("  bare loopback, MB/s     ", median(bulk))
-        broker.stop()
+    chosen = arguments()
+    chosen.bindir = os.path.abspath(chosen.bindir)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.dir or chosen.bindir) as directory:
+        facts = machine(directory)
+        if not chosen.json:
+            print("machine:", ", ".join(f"{key} {value}" for key, value in facts.items()))
+        found = [] if chosen.only == "micro" else measure(chosen, directory, facts)
+    stages = [] if chosen.no_micro or chosen.only not in (None, "micro") else micro(chosen.bindir)
+    if chosen.json:
+        print(json.dumps({"machine": facts, "figures": found, "micro": stages}))
+        return
+    if stages:
+        print("\nstages in memory (Google Benchmark, CPU time)")
+        for each in stages:
+            rate = f"{each['gb_per_s']:8.2f} GB/s" if each["gb_per_s"] else ""
+            print(f"  {each['name']:36} {number(each['ns']):>10} ns {rate}")
+    if found:
+        print(f"\nload average before {facts['load_average_before']:.2f}, after "
+              f"{facts['load_average_after']:.2f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "runtime/types.hpp"
+#include "tests/runtime/allocations.hpp"
 #include "tests/wire/random.hpp"
 #include "wire/batch_commands.hpp"
 #include "wire/control.hpp"
@@ -113,6 +115,16 @@ class peer {
       return 0;
     return header.batch_id;
   }
+  /// Bytes as they are, and so many of the answer: nothing is looked at, nothing allocated.
+  [[nodiscard]] bool exchange(byte_view out, byte_span in) {
+    for (std::size_t sent = 0; sent < out.size();) {
+      const auto size = ::send(socket_, out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
+      if (size <= 0)
+        return false;
+      sent += static_cast<std::size_t>(size);
+    }
+    return read(in);
+  }
   void reset() {
     const linger hard{1, 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -120,7 +132,7 @@ class peer {
   }
 
  private:
-  bool read(bytes& into) {
+  bool read(byte_span into) {
     for (std::size_t have = 0; have < into.size();) {
       const auto size = ::recv(socket_, into.data() + have, into.size() - have, 0);
       if (size <= 0)
@@ -237,6 +249,57 @@ TEST_CASE("clients that leave with everything under way do not hurt a drain", "[
     if (round % 2 == 0)
       CHECK(node->drain(10'000));
   }
+}
+
+TEST_CASE("neither keeping nor reading a record allocates", "[system][caf]") {
+  if (!runtime::test::allocations_are_counted) {
+    WARN("a sanitizer has the allocator here: nothing is counted");
+    return;
+  }
+  const scratch home;
+  const auto node = start(home, GENERATE(as<std::string>{}, "auto", "pwritev"));
+  peer client{*node};
+  constexpr std::size_t window = 64;
+  constexpr std::size_t batch_bytes = 4 * KiB;
+  constexpr std::size_t records = 4; // per batch
+  const bytes payload(batch_bytes, std::byte{'r'});
+  bytes frames;
+  for (std::uint64_t id = 1; id <= window; ++id) {
+    const auto at = frames.size();
+    frames.resize(at + wire::frame_header_bytes + payload.size());
+    wire::encode_frame(wire::ingest_header(log_id{0}, id, 1, records),
+                       wire::checksum_kind::iso_hdlc, payload, byte_span{frames}.subspan(at));
+  }
+  bytes acks(window * wire::frame_header_bytes);
+  const auto produce = [&](std::size_t turns) {
+    for (std::size_t i = 0; i < turns; ++i)
+      REQUIRE(client.exchange(frames, acks));
+  };
+  constexpr std::uint32_t fetch_bytes = 64 * KiB;
+  bytes ask(wire::frame_header_bytes + 16);
+  wire::encode_frame(wire::control_header(wire::command::fetch), wire::checksum_kind::iso_hdlc,
+                     wire::encode(wire::fetch_request{log_id{0}, byte_offset{0}, fetch_bytes}),
+                     ask);
+  bytes data(wire::frame_header_bytes + wire::fetch_head_bytes + fetch_bytes);
+  const auto consume = [&](std::size_t turns) {
+    for (std::size_t i = 0; i < turns; ++i)
+      REQUIRE(client.exchange(ask, data));
+  };
+  produce(100); // everything has its size now
+  consume(100);
+
+  constexpr std::size_t turns = 400;
+  const runtime::test::allocation_count count;
+  produce(turns);
+  const auto keeping = count.elsewhere();
+  consume(turns);
+  const auto reading = count.elsewhere() - keeping;
+  std::printf("allocations: %llu for %zu records kept in %zu batches, %llu for %zu fetches\n",
+              static_cast<unsigned long long>(keeping), turns * window * records, turns * window,
+              static_cast<unsigned long long>(reading), turns);
+  CHECK(keeping < turns); // a wake-up has 64 batches here, give or take
+  CHECK(reading < turns);
+  CHECK(node->drain(10'000));
 }
 
 TEST_CASE("a group that lingers is written when its time has come", "[system][caf]") {

@@ -1,6 +1,7 @@
-// Counts what chosen threads allocate: how a test shows that a steady state allocates nothing. The
-// others are left out because CAF's workers begin, and allocate for that, whenever they first get a
-// CPU. A sanitizer has an allocator of its own; nothing is counted under it.
+// Counts what threads allocate: how a test shows that a steady state allocates nothing. Either what
+// chosen threads do, or all but one's own; among the latter are CAF's workers, which begin, and
+// allocate for that, whenever they first get a CPU. A sanitizer has an allocator of its own; nothing
+// is counted under it.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +14,23 @@ inline constexpr bool allocations_are_counted = false;
 inline constexpr bool allocations_are_counted = true;
 #endif
 
-/// From here on what this thread allocates is counted.
+/// From here on what this thread allocates counts for so_far().
 void count_allocations_of_this_thread() noexcept;
 
-/// Of the threads counted: calls of malloc and its kin, operator new among them, since its making.
+/// Calls of malloc and its kin, operator new among them, since its making. On the thread that made
+/// it.
 class allocation_count {
  public:
   allocation_count() noexcept;
+  /// Of the threads counted.
   [[nodiscard]] std::uint64_t so_far() const noexcept;
+  /// Of all threads but this one.
+  [[nodiscard]] std::uint64_t elsewhere() const noexcept;
 
  private:
-  std::uint64_t before_;
+  [[nodiscard]] static std::uint64_t others() noexcept;
+  std::uint64_t counted_;
+  std::uint64_t elsewhere_;
 };
 
 } // namespace lance::runtime::test

@@ -1,0 +1,199 @@
+"""What is measured: each question runs in alternating rounds, first the broker, then the floor
+beside it. A round gives a flat dictionary of numbers; run.py makes medians and ranges of them."""
+
+import os
+import shutil
+import time
+
+KIB, MIB, GB = 1 << 10, 1 << 20, 1e9
+FRAME_HEADER, FETCH_HEAD = 44, 16
+FETCH_BYTES = MIB
+WARM_FRAMES = 192  # of 128 KiB: 24 MiB, half of the smallest tail cache on machines that bench
+STAGES = (("parse", "lance_stage_seconds", 'stage="parse"'),
+          ("queue", "lance_stage_seconds", 'stage="queue"'),
+          ("write", "lance_io_write_latency_seconds", ""),
+          ("flush", "lance_io_flush_latency_seconds", ""),
+          ("ack", "lance_stage_seconds", 'stage="ack"'),
+          ("whole", "lance_ingest_latency_seconds", ""))
+
+
+def _aligned(size):
+    return max(4 * KIB, int(size + 2 * KIB) // (4 * KIB) * (4 * KIB))
+
+
+def _per_gb(seconds, outcome):
+    return seconds / (outcome["bytes"] / GB)
+
+
+class Questions:
+    """broker: a Broker; load, floor: functions that run the program and return its JSON; seconds:
+    of one measurement."""
+
+    def __init__(self, broker, load, floor, directory, seconds, cold_bytes):
+        self.broker, self._load, self._floor = broker, load, floor
+        self.seconds, self.cold_bytes = seconds, cold_bytes
+        self.floor_file = os.path.join(directory, "floor.dat")
+        self.names = 0
+        self.cold_log = None
+
+    # -- pieces --------------------------------------------------------------------------------
+
+    def _name(self):
+        self.names += 1
+        return f"bench-{self.names}"
+
+    def _ingest(self, *words, stages=True):
+        """One load of ingest, with what the broker's own metrics say about it."""
+        before = self.broker.metrics()
+        got = self._load("--seconds", self.seconds, "ingest", "--name", self._name(), *words)
+        after = self.broker.metrics()
+        flushes = after.since(before, "lance_io_flush_latency_seconds_count")
+        numbers = {
+            "broker_mb_s": got["mb_per_s"],
+            "frames_s": got["frames"] / got["seconds"],
+            "ack_p50_us": got["ack"]["p50_us"],
+            "ack_p99_us": got["ack"]["p99_us"],
+            "ack_p999_us": got["ack"]["p999_us"],
+            "broker_cpu_s_per_gb": _per_gb(got["broker_cpu_s"], got),
+            "load_cpu_s_per_gb": _per_gb(got["load_cpu_s"], got),
+            "broker_cpu": got["broker_cpu_s"] / got["seconds"],
+            "refused": got["refused"],
+        }
+        if flushes:
+            written = after.since(before, "lance_bytes_written_total")
+            numbers["write_kib"] = written / flushes / KIB
+        if stages:
+            for stage, name, label in STAGES:
+                found = after.quantiles_us(before, name, label)
+                if found:
+                    numbers[f"stage_{stage}_p50_us"] = found["p50"]
+                    numbers[f"stage_{stage}_p99_us"] = found["p99"]
+        return numbers, got
+
+    def _disk(self, size, seconds):
+        """Bare write and flush both ways; the faster one is the floor."""
+        both = {}
+        for form, words in (("linked", ()), ("calls", ("--calls",))):
+            both[form] = self._floor("write", "--file", self.floor_file, "--size", size,
+                                     "--seconds", seconds, *words)
+        return both
+
+    def _disk_rate(self, numbers):
+        both = self._disk(_aligned(numbers["write_kib"] * KIB), self.seconds / 2)
+        numbers["floor_linked_mb_s"] = both["linked"]["mb_per_s"]
+        numbers["floor_calls_mb_s"] = both["calls"]["mb_per_s"]
+        numbers["floor_mb_s"] = max(both[form]["mb_per_s"] for form in both)
+        numbers["ratio"] = numbers["broker_mb_s"] / numbers["floor_mb_s"]
+        return numbers
+
+    def _bulk(self, numbers, piece):
+        got = self._floor("bulk", "--piece", piece, "--seconds", self.seconds / 2)
+        numbers["floor_mb_s"] = got["mb_per_s"]
+        numbers["floor_sender_cpu_s_per_gb"] = _per_gb(got["own_cpu_s"], got)
+        numbers["ratio"] = numbers["broker_mb_s"] / got["mb_per_s"]
+        return numbers
+
+    def settle(self):
+        """Lets deletions and lazy flushes of what went before pass."""
+        os.sync()
+        time.sleep(0.2)
+
+    # -- ingest --------------------------------------------------------------------------------
+
+    def durable_ingest(self):
+        numbers, got = self._ingest("--batch", 128, "--window", 8)
+        numbers["records_s"] = numbers["frames_s"] * 128
+        return self._disk_rate(numbers)
+
+    def one_in_flight(self):
+        numbers, _ = self._ingest("--batch", 1, "--window", 1)
+        both = self._disk(4 * KIB, self.seconds / 2)
+        trip = self._floor("trip", "--request", FRAME_HEADER + KIB, "--reply", FRAME_HEADER,
+                           "--seconds", self.seconds / 2)["trip"]
+        numbers["floor_linked_p50_us"] = both["linked"]["write"]["p50_us"]
+        numbers["floor_calls_p50_us"] = both["calls"]["write"]["p50_us"]
+        numbers["floor_trip_p50_us"] = trip["p50_us"]
+        disk = min(both[form]["write"]["p50_us"] for form in both)
+        numbers["floor_p50_us"] = disk + trip["p50_us"]
+        numbers["ratio"] = numbers["ack_p50_us"] / numbers["floor_p50_us"]
+        numbers["ratio_linked"] = numbers["ack_p50_us"] / (
+            numbers["floor_linked_p50_us"] + trip["p50_us"])
+        return numbers
+
+    def small_frames(self, durability):
+        numbers, _ = self._ingest("--batch", 1, "--window", 1024, "--durability", durability)
+        return self._bulk(numbers, 256 * KIB)
+
+    def four_connections(self):
+        numbers, got = self._ingest("--batch", 128, "--window", 8, "--connections", 4)
+        rates = got["connections_mb_per_s"]
+        numbers["slowest_mb_s"], numbers["fastest_mb_s"] = min(rates), max(rates)
+        return self._disk_rate(numbers)
+
+    # -- consume -------------------------------------------------------------------------------
+
+    def _fetch(self, log, size, in_flight, *words):
+        reads = self.broker.disk_reads()
+        got = self._load("--seconds", self.seconds, "fetch", "--log", log, "--log-bytes", size,
+                         "--fetch", FETCH_BYTES, "--in-flight", in_flight, *words)
+        numbers = {
+            "broker_mb_s": got["mb_per_s"],
+            "reply_p50_us": got["reply"]["p50_us"],
+            "reply_p99_us": got["reply"]["p99_us"],
+            "reply_kib": got["reply_bytes"] / KIB,
+            "broker_cpu_s_per_gb": _per_gb(got["broker_cpu_s"], got),
+            "load_cpu_s_per_gb": _per_gb(got["load_cpu_s"], got),
+            "from_disk_ratio": (self.broker.disk_reads() - reads) / got["bytes"],
+        }
+        piece = got["reply_bytes"] + FRAME_HEADER + FETCH_HEAD
+        if in_flight == 1:
+            trip = self._floor("trip", "--request", FRAME_HEADER + FETCH_HEAD, "--reply", piece,
+                               "--seconds", self.seconds / 2)
+            numbers["floor_turns_mb_s"] = trip["mb_per_s"]
+        return self._bulk(numbers, piece)
+
+    def consume_warm(self, in_flight):
+        name = self._name()
+        written = self._load("ingest", "--name", name, "--frames", WARM_FRAMES, "--keep")
+        try:
+            return self._fetch(written["topics"][0], WARM_FRAMES * 128 * KIB, in_flight)
+        finally:
+            self._load("delete", "--log", written["topics"][0])
+
+    def consume_cold(self, in_flight):
+        if self.cold_log is None:
+            name = self._name()
+            frames = self.cold_bytes // (128 * KIB)
+            written = self._load("ingest", "--name", name, "--frames", frames, "--keep")
+            self.cold_log = written["topics"][0], name + "-0"
+            self.settle()
+        log, name = self.cold_log
+        files = self.broker.segments(name)
+        self._forget(files)
+        numbers = self._fetch(log, self.cold_bytes, in_flight, "--once")
+        numbers["floor_direct_read_mb_s"] = self._floor("read", *files)["mb_per_s"]
+        self._forget(files)
+        numbers["floor_buffered_read_mb_s"] = self._floor("read", "--buffered", *files)["mb_per_s"]
+        return numbers
+
+    @staticmethod
+    def _forget(files):
+        """Takes the files out of the page cache: all of it where that is permitted."""
+        try:
+            with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+                file.write("1")
+        except OSError:
+            for path in files:
+                descriptor = os.open(path, os.O_RDONLY)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(descriptor)
+
+    @staticmethod
+    def room_needed(cold_bytes, rounds, seconds):
+        """Bytes of disk a run may use: the cold log, the floor's file, and the topics of one
+        question at a time at two GB/s, none of which is kept."""
+        return cold_bytes + 512 * MIB + int(2 * GB * (seconds + 1)) + rounds * 64 * MIB
+
+
+def enough_room(directory, needed):
+    return shutil.disk_usage(directory).free > needed
