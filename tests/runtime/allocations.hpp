@@ -1,7 +1,7 @@
 // Counts what threads allocate: how a test shows that a steady state allocates nothing. Either what
 // chosen threads do, or all but one's own; among the latter are CAF's workers, which begin, and
-// allocate for that, whenever they first get a CPU. A sanitizer has an allocator of its own; nothing
-// is counted under it.
+// allocate for that, whenever they first get a CPU. A sanitizer has an allocator of its own;
+// nothing is counted under it.
 #pragma once
 
 #include <cstdint>
