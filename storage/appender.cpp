@@ -40,7 +40,7 @@ result<sealed_batch> appender::append(const append_request& request) {
   if ((length == 0 && !control) || (control && request.record_count != 0) ||
       (request.flags & ~(batch_flag::control | batch_flag::source_compressed)) != 0)
     return fail(errc::invalid_request);
-  const auto where = find_place(batch_header_bytes + length, false);
+  const auto where = find_place(batch_header_bytes + length, rolling::when_ready);
   if (!where)
     return tl::unexpected(where.error());
   if (const auto ready = reserve(*where, batch_header_bytes + length); !ready)
@@ -67,7 +67,7 @@ result<sealed_batch> appender::append_copy(byte_view encoded, std::span<const by
       header.key <= at_.last_key || (!rolls && !at_.in_segment) ||
       length_of(payload) != header.payload_length || !chained(encoded, previous))
     return fail(errc::bad_format);
-  const auto where = find_place(header.image_bytes(), rolls);
+  const auto where = find_place(header.image_bytes(), rolls ? rolling::now : rolling::never);
   if (!where)
     return tl::unexpected(where.error());
   if (where->rolls && !rolls)
@@ -87,6 +87,14 @@ bool appender::collect(sealed_run& into) {
   return true;
 }
 
+std::optional<segment_id> appender::end_segment() noexcept {
+  if (!at_.in_segment)
+    return std::nullopt;
+  at_.in_segment = false;
+  head_.buffer.reset();
+  return at_.segment;
+}
+
 void appender::set_term(term now) {
   LANCE_CHECK(now >= term_, now.value, term_.value);
   term_ = now;
@@ -104,13 +112,16 @@ bool appender::release_idle() {
 }
 
 // Where a batch of `image_bytes` goes, judged by the newest grant; nothing is changed.
-result<appender::place> appender::find_place(std::uint64_t image_bytes, bool must_roll) const {
+result<appender::place> appender::find_place(std::uint64_t image_bytes, rolling wish) const {
   if (grant_.state != log_state::open && grant_.state != log_state::no_space)
     return fail(errc::read_only);
   const auto no_more =
       fail(grant_.state == log_state::no_space ? errc::read_only : errc::exhausted);
   const bool ahead = segments_begun_ > grant_.segment; // of what the poller knew when it granted
-  if (at_.in_segment && !must_roll && at_.position + image_bytes <= options_.segment_bytes) {
+  const bool next_ready = !ahead && grant_.next_limit >= image_bytes && finished_.empty();
+  const bool rolls = wish == rolling::now ||
+                     (wish == rolling::when_ready && next_ready && at_.position >= grant_.roll_at);
+  if (at_.in_segment && !rolls && at_.position + image_bytes <= options_.segment_bytes) {
     const auto limit = ahead ? grant_.next_limit : grant_.limit;
     if (at_.position + image_bytes > limit)
       return no_more;

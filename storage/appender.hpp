@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "runtime/buffer_pool.hpp"
@@ -56,6 +57,9 @@ class appender {
   [[nodiscard]] bool collect(sealed_run& into);
 
   void set_grant(const append_grant& grant) noexcept { grant_ = grant; }
+  /// The segment takes no more batches: the next one begins another. Returns which segment that is,
+  /// for storage::log::end_segment() once all runs were collected; nothing when there is none.
+  std::optional<segment_id> end_segment() noexcept;
   /// The term stamped on the following batches. Never goes back.
   void set_term(term now);
 
@@ -72,8 +76,9 @@ class appender {
   [[nodiscard]] std::uint64_t last_time_ns() const noexcept { return at_.last_time_ns; }
 
  private:
-  struct place; // where the next batch would go
-  [[nodiscard]] result<place> find_place(std::uint64_t image_bytes, bool must_roll) const;
+  struct place;                                                 // where the next batch would go
+  enum class rolling : std::uint8_t { never, when_ready, now }; // before the segment is full
+  [[nodiscard]] result<place> find_place(std::uint64_t image_bytes, rolling wish) const;
   [[nodiscard]] result<> reserve(const place& where, std::uint64_t image_bytes);
   void begin_segment(segment_id segment);
   void stamp(batch_header& header, const append_request& request);

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "storage/ballast.hpp"
 #include "storage/layout.hpp"
 
 namespace lance::storage {
@@ -205,7 +206,17 @@ result<std::unique_ptr<data_dir>> data_dir::open(disk& door, const std::string& 
     opened->identity_ = std::move(*known);
   }
   ++opened->identity_.incarnation;
-  if (const auto stored = opened->store(); !stored)
+  auto stored = opened->store();
+  // The one thing a start must write. The reserves are there for that.
+  if (!stored && no_space(stored.error()) && release_reserves(door, path) > 0)
+    stored = opened->store();
+  if (!stored && no_space(stored.error()))
+    return give_up(stored.error(), "cannot write " + node_path +
+                                       ": the disk is full, and there is no reserve left to "
+                                       "release. Make some room on it (files that are not in the "
+                                       "data directory, or a larger disk) and start again; "
+                                       "nothing was deleted but reserves");
+  if (!stored)
     return give_up(stored.error(), "cannot write " + node_path);
   if (const auto emptied = opened->empty_trash(); !emptied)
     return give_up(emptied.error(), "cannot empty " + layout::join(path, layout::trash_name));

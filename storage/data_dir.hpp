@@ -32,7 +32,8 @@ inline constexpr std::uint64_t data_format_version = 1;
 class data_dir {
  public:
   /// Makes the directory when missing, takes the lock, reads node.json or writes `fresh` into it,
-  /// counts the incarnation up and writes that durably. Never deletes anything. On an error
+  /// counts the incarnation up and writes that durably. Never deletes anything but reserves (the
+  /// ballast, spares), and those only when the disk is too full to write node.json. On an error
   /// `explanation` is a sentence for the operator. Errors: closed (another process holds it),
   /// unsupported (unknown format version), bad_format (damaged node.json), invalid_request (the
   /// directory belongs to another node id), io_failed.

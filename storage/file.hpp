@@ -7,6 +7,7 @@
 // thread, one at a time per file, also beside writes and reads under way.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -123,6 +124,20 @@ struct open_options {
   bool read_only = false;
 };
 
+/// What a file system has for us: `free` of `total` bytes. What is kept back for others (the root
+/// user's share) is in neither.
+struct disk_space {
+  std::uint64_t total_bytes = 0;
+  std::uint64_t free_bytes = 0;
+
+  friend bool operator==(const disk_space&, const disk_space&) = default;
+};
+
+/// The deed failed because the disk, or our share of it, is full: it may succeed later.
+[[nodiscard]] inline bool no_space(const error& why) noexcept {
+  return why.system == ENOSPC || why.system == EDQUOT;
+}
+
 /// All members are cold; any thread. Paths are as the process sees them.
 class disk {
  public:
@@ -142,7 +157,8 @@ class disk {
   virtual result<> make_directories(const std::string& path) = 0;
   /// Names made, changed or removed in it are durable on return.
   virtual result<> sync_directory(const std::string& directory) = 0;
-  virtual result<std::uint64_t> free_bytes(const std::string& directory) = 0;
+  /// Of the file system that `directory` lies in.
+  virtual result<disk_space> space(const std::string& directory) = 0;
   virtual result<std::unique_ptr<mapping>> map(const std::string& path) = 0;
   /// Takes an exclusive lock on the file, made when missing, without waiting. Errors: io_failed
   /// with EWOULDBLOCK when another process (or this one) holds it.

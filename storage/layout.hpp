@@ -1,12 +1,13 @@
 // Names of directories and segments, to and from text. Numbers are 20 decimal digits with leading
 // zeros, so that names sort as their numbers do. Pure functions; any thread.
 //
-//   <data_dir>/lance.lock, node.json, votes.log, quarantine/, trash/
+//   <data_dir>/lance.lock, node.json, votes.log, ballast, quarantine/, trash/
 //   <data_dir>/segments/<topic>/<partition>/
 //       <first batch>_<first ns>.lnc            active
 //       <first batch>_<first ns>-<last ns>.lnc  closed
 //       <first batch>_<first ns>.idx            batch index of either
 //       next.spare                              allocated ahead, not part of the log
+//       log.start                               where the numbers go on when no segment is left
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,8 @@ inline constexpr std::string_view segments_name = "segments";
 inline constexpr std::string_view quarantine_name = "quarantine";
 inline constexpr std::string_view trash_name = "trash";
 inline constexpr std::string_view spare_name = "next.spare";
+inline constexpr std::string_view log_start_name = "log.start";
+inline constexpr std::string_view ballast_name = "ballast";
 
 /// `a/b`, with one slash.
 [[nodiscard]] std::string join(std::string_view a, std::string_view b);

@@ -94,6 +94,9 @@ durability log::level() const noexcept {
 void log::set_level(durability level, std::uint64_t linger_ns) {
   core_->writer.set_level(level, linger_ns);
 }
+void log::set_retention(const retention_policy& policy) {
+  core_->writer.set_retention(policy);
+}
 log_state log::state() const noexcept {
   return core_->writer.state();
 }
@@ -248,27 +251,83 @@ result<located_batch> log::find_time(std::uint64_t time_ns) {
 
 // -- retention -----------------------------------------------------------------------------------
 
-result<std::size_t> log::drop_segments_before(batch_number number) {
-  auto& segments = core_->segments;
-  auto& door = *core_->environment.door;
-  std::size_t dropped = 0;
-  while (segments.size() > 1) {
-    const auto& facts = segments.front()->facts();
-    if (facts.end_number() > number || segments.front()->growing() != nullptr)
-      break;
-    const auto closed = layout::join(directory(), layout::closed_name(facts.id, facts.last_ns));
-    const auto index = layout::join(directory(), layout::index_name(facts.id));
-    // Oldest first, the segment before its index: a crash in between leaves no hole in the log.
-    if (const auto removed = door.remove(closed); !removed)
-      return tl::unexpected(removed.error());
-    (void)door.remove(index);
-    segments.erase(segments.begin());
-    ++dropped;
+namespace {
+
+bool is_closed(const std::shared_ptr<segment>& one) noexcept {
+  return one->growing() == nullptr;
+}
+
+log_start numbers_after(log_id log, const segment& last) {
+  const auto& facts = last.facts();
+  const auto entry = last.index().entry(facts.batches - 1);
+  return {log,           facts.end_number(), facts.end_offset,    facts.end_record,
+          entry.in_term, entry.key,          entry.append_time_ns};
+}
+
+} // namespace
+
+retention_plan log::plan_retention(std::uint64_t wall_ns) const {
+  const auto& policy = core_->writer.policy().retention;
+  if (!policy.limited() || core_->writer.state() == log_state::damaged)
+    return {};
+  std::vector<segment_facts> facts;
+  std::size_t closed = 0;
+  for (const auto& each : core_->segments) {
+    closed += is_closed(each) ? 1 : 0;
+    facts.push_back(each->facts());
   }
-  if (dropped > 0)
-    if (const auto synced = door.sync_directory(directory()); !synced)
-      return tl::unexpected(synced.error());
-  return dropped;
+  return storage::plan_retention(facts, closed, has_active() && !ending(), policy, durable_next(),
+                                 wall_ns);
+}
+
+segment_removal log::take_before(batch_number number) {
+  auto& segments = core_->segments;
+  segment_removal removal;
+  removal.directory = directory();
+  auto end = std::find_if(segments.begin(), segments.end(), [=](const auto& each) {
+    return !is_closed(each) || each->facts().end_number() > number;
+  });
+  if (end == segments.begin() || core_->writer.state() == log_state::damaged)
+    return removal;
+  if (end == segments.end()) {
+    const auto last =
+        opened(segments, segments.back(), core_->environment, core_->writer.policy(), core_->uses);
+    if (last)
+      removal.numbers = numbers_after(id(), **last);
+    else
+      --end; // its numbers cannot be read now: it stays, and carries them
+  }
+  removal.segments.assign(segments.begin(), end);
+  segments.erase(segments.begin(), end);
+  return removal;
+}
+
+void log::put_back(segment_removal& removal) {
+  auto& left = removal.segments;
+  left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(removal.removed));
+  core_->segments.insert(core_->segments.begin(), left.begin(), left.end());
+  left.clear();
+}
+
+result<std::size_t> log::drop_segments_before(batch_number number) {
+  auto removal = take_before(number);
+  if (removal.empty())
+    return 0;
+  const auto done = removal.run(*core_->environment.door);
+  put_back(removal);
+  if (!done)
+    return tl::unexpected(done.error());
+  return removal.removed;
+}
+
+void log::end_segment(segment_id which) {
+  core_->writer.end_segment(which);
+}
+bool log::ending() const noexcept {
+  return core_->writer.ending();
+}
+void log::hold_space(bool held) {
+  core_->writer.hold_space(held);
 }
 
 } // namespace lance::storage

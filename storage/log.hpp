@@ -19,8 +19,10 @@
 #include "storage/file.hpp"
 #include "storage/index.hpp"
 #include "storage/options.hpp"
+#include "storage/retention.hpp"
 #include "storage/sealed_run.hpp"
 #include "storage/segment.hpp"
+#include "storage/segment_removal.hpp"
 #include "storage/tail_cache.hpp"
 
 namespace lance::storage {
@@ -59,6 +61,10 @@ struct log_policy {
   /// Longest wait of a group's first batch while the device is free; 0 writes at once. Trades
   /// latency for fewer device operations at low rates.
   std::uint64_t linger_ns = 0;
+  retention_policy retention;
+  /// Bytes allocated at a time; 0: as the options say. Less for a log whose batches are small.
+  std::uint64_t allocate_bytes = 0;
+  bool space_held = false; ///< see log::hold_space()
 };
 
 /// What recovery found; for the log line and the metrics.
@@ -145,6 +151,7 @@ class log {
   [[nodiscard]] const std::string& directory() const noexcept;
   [[nodiscard]] durability level() const noexcept;
   void set_level(durability level, std::uint64_t linger_ns); ///< from the next group on
+  void set_retention(const retention_policy& policy);
   [[nodiscard]] log_state state() const noexcept;
   [[nodiscard]] batch_number start_number() const noexcept; ///< first batch kept
   [[nodiscard]] byte_offset start_offset() const noexcept;
@@ -167,10 +174,25 @@ class log {
   [[nodiscard]] result<located_batch> find_time(std::uint64_t time_ns);
 
   // -- retention -------------------------------------------------------------------------------
-  /// Removes whole closed segments all of whose batches are below `number`; the last segment stays
-  /// always, so that numbers never start again. Blocks for the unlinks and a directory sync.
-  /// Returns how many went. Reads under way in them end well.
+  /// What the log's policy asks for at this wall time.
+  [[nodiscard]] retention_plan plan_retention(std::uint64_t wall_ns) const;
+  /// Takes the leading closed segments all of whose batches are below `number` out of the log, to
+  /// be removed with run(); one removal at a time. When nothing would stay, the removal keeps the
+  /// numbers, so that they never start again. Blocks briefly then, to look into the last index.
+  [[nodiscard]] segment_removal take_before(batch_number number);
+  /// What run() could not remove becomes the front of the log again.
+  void put_back(segment_removal& removal);
+  /// All three in one; blocks. Returns how many went.
   result<std::size_t> drop_segments_before(batch_number number);
+
+  /// The appender takes nothing more for this segment (appender::end_segment()), and all its runs
+  /// were submitted: it is closed as soon as they are durable, though none follows.
+  void end_segment(segment_id which);
+  /// An ended segment is not closed yet.
+  [[nodiscard]] bool ending() const noexcept;
+  /// While held, no further space is allocated, and what was granted is all there is: the disk is
+  /// needed for others. Said by state() no_space once space is wanted.
+  void hold_space(bool held);
 
   // -- for storage::reader ---------------------------------------------------------------------
   /// The segment that holds the batch, open, or an error as above.

@@ -83,8 +83,10 @@ void log_writer::pump(std::uint64_t now_ns) {
 void log_writer::start_next(std::uint64_t now_ns) {
   if (busy_ || !writable())
     return;
-  if (queue_.empty())
+  if (queue_.empty()) {
+    try_end_segment();
     return try_finish_close();
+  }
   if (lingers(now_ns))
     return;
   group_ = queue_.next(environment_.chosen.group_bytes);
@@ -255,6 +257,14 @@ void log_writer::set_level(durability level, std::uint64_t linger_ns) {
   expose_what_may();
 }
 
+void log_writer::set_retention(const retention_policy& policy) {
+  if (policy_.retention == policy)
+    return;
+  policy_.retention = policy;
+  note_change(); // the grant says where to roll
+  keep_space();
+}
+
 // -- what is said to others ----------------------------------------------------------------------
 
 bool log_writer::idle() const noexcept {
@@ -271,12 +281,12 @@ log_state log_writer::state() const noexcept {
     return log_state::closed;
   if (stalled_ || activation_failed_)
     return log_state::stalled;
-  return space_short_ ? log_state::no_space : log_state::open;
+  return space_short_ || held_short_ ? log_state::no_space : log_state::open;
 }
 
 append_grant log_writer::grant() const noexcept {
   return {state(), ordinal_, active_ != nullptr ? allocated_ : 0,
-          spare_ != nullptr ? spare_bytes_ : 0};
+          spare_ != nullptr ? spare_bytes_ : 0, roll_at()};
 }
 
 append_grant log_writer::take_grant() {

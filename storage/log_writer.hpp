@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "storage/commit_queue.hpp"
@@ -31,6 +32,9 @@ class log_writer {
   void tick(std::uint64_t now_ns);
   void close();
   void set_level(durability level, std::uint64_t linger_ns);
+  void set_retention(const retention_policy& policy);
+  void end_segment(segment_id which);
+  void hold_space(bool held);
   [[nodiscard]] log_progress take_progress();
   /// The grant as of now; counts as taken.
   [[nodiscard]] append_grant take_grant();
@@ -38,6 +42,7 @@ class log_writer {
   [[nodiscard]] std::uint64_t due_ns() const noexcept { return due_ns_; }
   [[nodiscard]] bool idle() const noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_; }
+  [[nodiscard]] bool ending() const noexcept { return ending_.has_value() || !to_close_.empty(); }
   [[nodiscard]] log_state state() const noexcept;
   [[nodiscard]] bool has_active() const noexcept { return active_ != nullptr; }
   [[nodiscard]] batch_number durable_next() const noexcept { return durable_next_; }
@@ -93,6 +98,7 @@ class log_writer {
   void start_activation();
   void activated();
   void retire_active();
+  void try_end_segment();
   void close_next();
   void segment_closed();
   void try_finish_close();
@@ -102,6 +108,10 @@ class log_writer {
   void extend(std::uint64_t bytes);
   void extended();
   void note_space(const error* failure);
+  [[nodiscard]] std::uint64_t step() const noexcept;
+  [[nodiscard]] std::uint64_t roll_at() const noexcept {
+    return roll_position(policy_.retention, environment_.chosen);
+  }
   void zero_ahead(bool going_on);
   void start_job(cold_job& job);
   [[nodiscard]] bool writable() const noexcept { return !fenced_ && !damaged_ && !closed_; }
@@ -162,7 +172,10 @@ class log_writer {
   ring<closing_segment> to_close_;
   std::unique_ptr<active_index> index_memory_; // of a closed segment, used again
 
+  std::optional<segment_id> ending_; // takes no more batches, though none follows
+
   bool space_short_ = false;
+  bool held_short_ = false; // space is wanted, but none may be allocated now
   bool stalled_ = false;
   bool fenced_ = false;
   bool damaged_ = false;

@@ -99,6 +99,30 @@ void log_writer::retire_active() {
   active_.reset();
 }
 
+// The appender has left the segment, and perhaps begun another already: then that one's first group
+// ends this one, as always.
+void log_writer::end_segment(segment_id which) {
+  if (!writable() || closing_ || appended_segment_ != which)
+    return;
+  ending_ = which;
+  pump(now());
+}
+
+// Nothing is pending: an ended segment is closed once all of it is durable.
+void log_writer::try_end_segment() {
+  if (!ending_ || busy_ || index_.busy() || activate_job_.busy || activation_failed_)
+    return;
+  if (active_ != nullptr && active_->facts().id == *ending_) {
+    if (flushed_batches_ < written_batches_)
+      return start_flush();
+    retire_active();
+  }
+  ending_.reset();
+  close_next();
+  keep_space();
+  note_change();
+}
+
 void log_writer::close_next() {
   if (close_job_.busy || to_close_.empty() || zero_.busy() || activate_job_.busy || fenced_)
     return;
@@ -158,17 +182,39 @@ void log_writer::keep_space() {
   const auto& chosen = environment_.chosen;
   const bool appending_here = active_ != nullptr && appended_segment_ == active_->facts().id;
   const auto end = appending_here ? align_up(appended_end_, block_bytes) : written_end_;
-  if (appending_here && allocated_ < chosen.segment_bytes &&
-      allocated_ < end + chosen.allocate_bytes / 2)
-    return extend(std::min(chosen.segment_bytes, end + chosen.allocate_bytes));
-  const bool near_end =
-      active_ == nullptr || end + 2 * chosen.allocate_bytes > chosen.segment_bytes;
-  if (spare_ == nullptr && near_end && !activation_failed_ && !activate_job_.busy)
+  const bool longer =
+      appending_here && allocated_ < chosen.segment_bytes && allocated_ < end + step() / 2;
+  const bool near_end = active_ == nullptr || end + 2 * step() > chosen.segment_bytes ||
+                        (roll_at() < chosen.segment_bytes && end >= roll_at() / 2);
+  const bool another = spare_ == nullptr && near_end && !activation_failed_ && !activate_job_.busy;
+  if (policy_.space_held) {
+    if (std::exchange(held_short_, longer || another) != held_short_)
+      note_change();
+    return;
+  }
+  if (longer)
+    return extend(std::min(chosen.segment_bytes, end + step()));
+  if (another)
     prepare();
 }
 
+std::uint64_t log_writer::step() const noexcept {
+  const auto bytes =
+      policy_.allocate_bytes != 0 ? policy_.allocate_bytes : environment_.chosen.allocate_bytes;
+  return std::min(bytes, environment_.chosen.segment_bytes);
+}
+
+void log_writer::hold_space(bool held) {
+  if (policy_.space_held == held)
+    return;
+  policy_.space_held = held;
+  if (!held && std::exchange(held_short_, false))
+    note_change();
+  keep_space();
+}
+
 void log_writer::prepare() {
-  space_wanted_ = std::min(environment_.chosen.allocate_bytes, environment_.chosen.segment_bytes);
+  space_wanted_ = step();
   space_job_.deed = [this] {
     prepare_result_ = prepare_spare(*environment_.door, policy_.directory, space_wanted_,
                                     environment_.chosen.preallocate_bytes, policy_.direct);

@@ -7,6 +7,7 @@
 #include "runtime/log.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
+#include "storage/log_start.hpp"
 #include "storage/recovery.hpp"
 #include "storage/segment_files.hpp"
 
@@ -44,7 +45,8 @@ class opening {
   result<> remove_orphan_indexes();
   [[nodiscard]] bool follows(const recovered_segment& found) const noexcept;
   void damaged_at(batch_number number);
-  void note_end();
+  result<> note_numbers_kept();
+  result<> note_end();
 
   [[nodiscard]] std::string path(std::string_view name) const {
     return layout::join(policy_.directory, name);
@@ -86,7 +88,8 @@ result<opened_log> opening::run() {
       return tl::unexpected(removed.error());
   if (const auto synced = door_.sync_directory(policy_.directory); !synced)
     return tl::unexpected(synced.error());
-  note_end();
+  if (const auto noted = note_end(); !noted)
+    return tl::unexpected(noted.error());
   return std::move(made_);
 }
 
@@ -345,12 +348,32 @@ result<> opening::remove_orphan_indexes() {
   return {};
 }
 
-void opening::note_end() {
+// Without a segment the numbers begin, or go on where retention has left them.
+result<> opening::note_numbers_kept() {
+  const auto kept = read_log_start(door_, policy_.directory, policy_.log);
+  if (!kept) {
+    runtime::log(log_level::error, "log_start_not_readable",
+                 {{"log", policy_.log.value}, {"directory", policy_.directory}});
+    return tl::unexpected(kept.error());
+  }
+  if (!*kept)
+    return {};
+  auto& start = made_.start;
+  start.next_number = (*kept)->next_number;
+  start.next_offset = (*kept)->next_offset;
+  start.next_record = (*kept)->next_record;
+  start.last_term = (*kept)->last_term;
+  start.last_key = (*kept)->last_key;
+  start.last_time_ns = (*kept)->last_time_ns;
+  return {};
+}
+
+result<> opening::note_end() {
   auto& start = made_.start;
   start.log = policy_.log;
   start.next_number = first_batch_number;
   if (made_.segments.empty())
-    return;
+    return note_numbers_kept();
   const auto& facts = made_.segments.back()->facts();
   start.next_number = facts.end_number();
   start.next_offset = facts.end_offset;
@@ -358,6 +381,7 @@ void opening::note_end() {
   start.last_term = last_.in_term;
   start.last_key = last_.key;
   start.last_time_ns = last_.append_time_ns;
+  return {};
 }
 
 } // namespace

@@ -121,11 +121,12 @@ class posix_disk final : public disk {
     return synced;
   }
 
-  result<std::uint64_t> free_bytes(const std::string& directory) override {
+  result<disk_space> space(const std::string& directory) override {
     struct statvfs facts {};
     if (::statvfs(directory.c_str(), &facts) != 0)
       return fail(errc::io_failed, errno);
-    return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
+    const auto used = facts.f_blocks - facts.f_bfree;
+    return disk_space{(used + facts.f_bavail) * facts.f_frsize, facts.f_bavail * facts.f_frsize};
   }
 
   result<std::unique_ptr<mapping>> map(const std::string& path) override {

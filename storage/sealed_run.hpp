@@ -81,6 +81,8 @@ struct append_grant {
   std::uint64_t segment = 0;    ///< the segment the poller has as active
   std::uint64_t limit = 0;      ///< bytes of it that are allocated: batches may end there, not past
   std::uint64_t next_limit = 0; ///< bytes allocated for the segment after it; 0: not ready yet
+  /// Behind this position the next segment is begun as soon as it is ready.
+  std::uint64_t roll_at = ~std::uint64_t{0};
 
   friend bool operator==(const append_grant&, const append_grant&) = default;
 };

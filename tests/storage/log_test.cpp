@@ -471,8 +471,8 @@ class gated_disk final : public disk {
     waiting = false;
     return behind_.sync_directory(directory);
   }
-  result<std::uint64_t> free_bytes(const std::string& directory) override {
-    return behind_.free_bytes(directory);
+  result<disk_space> space(const std::string& directory) override {
+    return behind_.space(directory);
   }
   result<std::unique_ptr<mapping>> map(const std::string& path) override {
     return behind_.map(path);

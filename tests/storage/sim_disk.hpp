@@ -267,8 +267,8 @@ class sim_disk final : public disk {
     pending_ = std::move(rest);
     return {};
   }
-  result<std::uint64_t> free_bytes(const std::string&) override {
-    return capacity - std::min(capacity, used());
+  result<disk_space> space(const std::string&) override {
+    return disk_space{capacity, capacity - std::min(capacity, used())};
   }
   result<std::unique_ptr<mapping>> map(const std::string& path) override;
   result<std::unique_ptr<file_lock>> lock(const std::string& path) override;

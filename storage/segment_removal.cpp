@@ -1,0 +1,25 @@
+#include "storage/segment_removal.hpp"
+
+#include <cerrno>
+
+#include "storage/layout.hpp"
+
+namespace lance::storage {
+
+result<> segment_removal::run(disk& door) {
+  if (numbers)
+    if (const auto kept = write_log_start(door, directory, *numbers); !kept)
+      return kept;
+  for (const auto& each : segments) {
+    const auto& facts = each->facts();
+    const auto closed = layout::join(directory, layout::closed_name(facts.id, facts.last_ns));
+    if (const auto gone = door.remove(closed); !gone && gone.error().system != ENOENT)
+      return gone;
+    (void)door.remove(layout::join(directory, layout::index_name(facts.id)));
+    ++removed;
+    removed_bytes += facts.file_bytes;
+  }
+  return door.sync_directory(directory);
+}
+
+} // namespace lance::storage
