@@ -18,8 +18,9 @@ bool fetcher::should_wait(const read_request& request, const storage::log& log) 
   if (request.kind != read_kind::batches || request.max_wait_ms == 0)
     return false;
   const auto end = log.durable_end().value;
+  const auto start = std::max(request.start, log.start_offset()).value;
   const auto wanted = std::max<std::uint64_t>(request.min_bytes, 1);
-  return request.start.value <= end && end - request.start.value < wanted;
+  return start <= end && end - start < wanted;
 }
 
 bool fetcher::begin(runtime::message_ref<read_request>& request,
@@ -56,13 +57,11 @@ bool fetcher::begin(runtime::message_ref<read_request>& request,
     end(false, planned.error().code);
     return true;
   }
-  at_ = planned->begin;
-  end_ = planned->end;
-  if (at_ == end_) {
+  if (planned->begin == planned->end) {
     end(true);
     return true;
   }
-  const auto bytes = planned->entry_bytes + (end_.value - at_.value);
+  const auto bytes = planned->bytes();
   if (bytes + reply_headroom > std::uint64_t{replies_.count()} * replies_.buffer_bytes()) {
     end(false, errc::too_large); // one batch, larger than all reply buffers together: never fits
     return true;
@@ -72,6 +71,13 @@ bool fetcher::begin(runtime::message_ref<read_request>& request,
     reply = std::move(reply_);
     return false;
   }
+  fill(*planned);
+  return true;
+}
+
+void fetcher::fill(const plan& planned) {
+  at_ = planned.begin;
+  end_ = planned.end;
   filling_ = 0;
   filled_ = 0;
   for (const auto& entry : entries_) {
@@ -81,7 +87,35 @@ bool fetcher::begin(runtime::message_ref<read_request>& request,
     filled_ += static_cast<std::uint32_t>(encoded.size());
   }
   read_on();
-  return true;
+}
+
+// Retention has taken what was to be read before it was: what is there goes, or all begins anew at
+// the log's new start, in the buffers that are here.
+void fetcher::go_on_after_retention() {
+  auto& buffers = reply_->buffers;
+  const auto keep = [&](std::size_t count) {
+    buffers.erase(buffers.begin() + static_cast<std::ptrdiff_t>(count), buffers.end());
+    reply_->sizes.resize(count);
+  };
+  if (request_->kind == read_kind::bytes && (filling_ > 0 || filled_ > 0)) {
+    reply_->next = at_;
+    keep(filling_ + (filled_ > 0 ? 1U : 0U));
+    return end(true);
+  }
+  most_ = static_cast<std::uint32_t>(buffers.size()) * replies_.buffer_bytes() - reply_headroom;
+  entries_.clear();
+  const auto planned = request_->kind == read_kind::bytes ? plan_bytes() : plan_batches();
+  if (!planned)
+    return end(false, planned.error().code);
+  if (planned->bytes() > most_)
+    return end(false, errc::throttled); // a large batch is next; asked again, it gets its buffers
+  const auto each = replies_.buffer_bytes();
+  const bool nothing = planned->begin == planned->end;
+  keep(nothing ? 0 : (planned->bytes() + reply_headroom + each - 1) / each);
+  std::fill(reply_->sizes.begin(), reply_->sizes.end(), 0);
+  if (nothing)
+    return end(true);
+  fill(*planned);
 }
 
 void fetcher::look_up() {
@@ -159,6 +193,12 @@ result<fetcher::plan> fetcher::plan_batches() {
   reply_->start_record = found->entry.first_record;
   while (entries_.size() < fetch_batches_max) {
     const auto& entry = found->entry;
+    if (entry.control) { // our own, not the client's
+      found = log_->find_number(batch_number{found->number.value + 1});
+      if (!found)
+        break;
+      continue;
+    }
     const auto more = wire::batch_entry_bytes + entry.payload_length;
     if (!entries_.empty() && bytes + more > std::min<std::uint64_t>(request_->max_bytes, most_))
       break;
@@ -206,6 +246,10 @@ void fetcher::read_on() {
 }
 
 void fetcher::finished(result<storage::read_outcome> outcome) {
+  const bool gone =
+      outcome ? outcome->start > at_ : outcome.error().code == errc::offset_out_of_range;
+  if (gone && at_ < log_->start_offset())
+    return go_on_after_retention();
   if (!outcome)
     return end(false, outcome.error().code);
   if (outcome->bytes == 0)

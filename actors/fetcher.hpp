@@ -47,6 +47,9 @@ class fetcher final : public storage::read_operation {
     byte_offset begin;
     byte_offset end;
     std::uint32_t entry_bytes = 0; ///< of batch entries in front of the data
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+      return entry_bytes + (end.value - begin.value);
+    }
   };
 
   void finished(result<storage::read_outcome> outcome) override;
@@ -54,6 +57,8 @@ class fetcher final : public storage::read_operation {
   result<plan> plan_bytes();
   result<plan> plan_batches();
   bool reserve(std::uint64_t bytes);
+  void fill(const plan& planned);
+  void go_on_after_retention();
   void read_on();
   void end(bool done, errc refusal = {});
 

@@ -1,6 +1,7 @@
 #include "actors/ingestion_actor.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/check.hpp"
 
@@ -45,6 +46,22 @@ caf::behavior ingestion_actor::make_behavior() {
         if (auto found = logs_.find(granted.log.value); found != logs_.end())
           found->second.appender.set_grant(granted.grant);
         blocked_ = false;
+      },
+      [this](const disk_changed& what) {
+        stopped_ = what.level == storage::disk_level::stop_writes;
+        blocked_ = false;
+      },
+      [this](const end_segment& wanted) {
+        auto found = logs_.find(wanted.log.value);
+        if (found == logs_.end())
+          return;
+        auto& slot = found->second;
+        const auto ended = slot.appender.end_segment();
+        if (!ended)
+          return;
+        slot.ended = ended;
+        if (!std::exchange(slot.touched, true))
+          touched_.push_back(&slot);
       },
       [this](delete_log& gone) {
         blocked_ = false; // what waits at the front may have waited for this log
@@ -131,6 +148,10 @@ bool ingestion_actor::append(const incoming_batch& batch, std::span<const byte_v
     refuse(batch.from, batch.log, errc::topic_not_found);
     return true;
   }
+  if (stopped_ && batch.from.network != reply_address::internal) {
+    refuse(batch.from, batch.log, errc::read_only);
+    return true;
+  }
   auto& slot = found->second;
   // record 4/9: stamped, and copied once into the image of the segment
   storage::append_request request;
@@ -189,6 +210,8 @@ bool ingestion_actor::seal(log_slot& slot) {
       return false;
     if (!slot.appender.collect(message->run)) {
       slot.touched = false;
+      if (slot.ended)
+        send(routes_.poller, segment_ended{slot.appender.log(), *std::exchange(slot.ended, {})});
       return true;
     }
     const auto last = message->run.batches.back().header.number;

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -51,6 +52,7 @@ class ingestion_actor final : public runtime::resident_actor<> {
     std::vector<pending_ack> acks; ///< of batches not handed on yet, in order
     std::size_t acks_sent = 0;
     bool touched = false;
+    std::optional<storage::segment_id> ended; ///< the poller hears it behind the last run
     std::uint64_t received_ns = 0;
   };
 
@@ -77,6 +79,7 @@ class ingestion_actor final : public runtime::resident_actor<> {
   std::vector<log_slot*> touched_;
   std::vector<runtime::message_ref<outcomes>> refusals_;  // by network actor
   storage::ring<std::pair<reply_address, errc>> refused_; // while no message was to be had
+  bool stopped_ = false; // the disk is too full for clients' batches
   bool blocked_ = false; // appends wait for buffers, messages or a grant
   std::atomic<bool> fed_{false};
 };

@@ -60,6 +60,7 @@ result<journal_contents> read_journal(storage::disk& door, storage::data_dir& ho
   policy.log = meta_log;
   policy.directory = home.log_directory(meta_name, 0);
   policy.direct = false;
+  policy.allocate_bytes = journal_allocate_bytes;
   auto opened = storage::log::open(environment, policy);
   if (!opened) {
     explanation = "the log of topics in " + policy.directory +

@@ -17,6 +17,10 @@ namespace lance::actors {
 inline constexpr log_id meta_log{0xffff'ffff};
 inline constexpr const char* meta_name = "__meta";
 
+/// It allocates in smaller steps than other logs, because its entries are at most 1 MiB and it has
+/// to go on where the disk is all but full.
+inline constexpr std::uint64_t journal_allocate_bytes = 4 * MiB;
+
 /// What the journal tells.
 struct journal_contents {
   cluster::metadata topics;

@@ -31,6 +31,17 @@ struct arguments {
 /// Exit codes of the program, as README.md lists them.
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
+constexpr int exit_disk_full = 10; // an operator has to make room: another start alone is in vain
+
+/// A node that gave up for want of space has little to write, and nowhere to write it.
+constexpr std::uint64_t last_drain_ms = 2000;
+
+int report_disk_full(const std::string& sentence) {
+  std::cerr << "lance: " << sentence
+            << "\nlance: make room on that disk (files that are not in the data directory, or a "
+               "larger disk), then start again; nothing that was acknowledged is lost\n";
+  return exit_disk_full;
+}
 
 void block_signals(sigset_t& wanted) {
   sigemptyset(&wanted);
@@ -58,9 +69,9 @@ lance::result<> write_ready_file(const std::string& path, const loaded& from,
   return lance::storage::write_file_atomically(*door, path, lance::as_bytes(facts.dump() + "\n"));
 }
 
-/// Waits for signals until one of them ends the process. True: drained in time.
-bool serve(lance::actors::server& server, const arguments& given, const loaded& from,
-           const sigset_t& wanted) {
+/// Waits for signals until one of them ends the process. Its exit code.
+int serve(lance::actors::server& server, const arguments& given, const loaded& from,
+          const sigset_t& wanted) {
   for (;;) {
     int signal = 0;
     if (::sigwait(&wanted, &signal) != 0)
@@ -82,11 +93,15 @@ bool serve(lance::actors::server& server, const arguments& given, const loaded& 
       ::signal(SIGABRT, SIG_DFL);
       std::abort(); // the operator asked for a core
     }
+    const auto gave_up = server.gave_up();
     runtime::log(runtime::log_level::info, "draining", {{"signal", ::strsignal(signal)}});
-    const bool in_time = server.drain(from.values.node.drain_timeout_ms);
+    const bool in_time =
+        server.drain(gave_up.empty() ? from.values.node.drain_timeout_ms : last_drain_ms);
     runtime::log(in_time ? runtime::log_level::info : runtime::log_level::warning, "stopped",
                  {{"in_time", in_time}});
-    return in_time;
+    if (!gave_up.empty())
+      return report_disk_full(gave_up);
+    return in_time ? 0 : exit_failed;
   }
 }
 
@@ -126,6 +141,8 @@ int run(const arguments& given) {
   std::string explanation;
   auto server = lance::actors::server::start(from, explanation);
   if (!server) {
+    if (lance::storage::no_space(server.error()))
+      return report_disk_full(explanation);
     std::cerr << "lance: " << explanation << '\n';
     return server.error().code == lance::errc::bad_config ? exit_usage : exit_failed;
   }
@@ -135,11 +152,11 @@ int run(const arguments& given) {
               << lance::describe_error(written.error()) << '\n';
     return exit_failed;
   }
-  const bool in_time = serve(**server, given, from, wanted);
+  const int code = serve(**server, given, from, wanted);
   if (!from.values.node.ready_file.empty())
     ::unlink(from.values.node.ready_file.c_str());
-  if (!in_time)
-    std::_Exit(exit_failed); // what is left under way belongs to peers that would not let go
+  if (code != 0)
+    std::_Exit(code); // what is left under way belongs to peers that would not let go
   return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "runtime/result.hpp"
 #include "runtime/types.hpp"
 #include "storage/log.hpp"
+#include "storage/watermark.hpp"
 #include "wire/batch_commands.hpp"
 #include "wire/checksum.hpp"
 #include "wire/control.hpp"
@@ -286,11 +287,46 @@ struct drop_before {
   batch_number batch;
 };
 
+// -- upkeep ----------------------------------------------------------------------------------
+
+/// Upkeep to pollers: each log gives up what its policy says.
+struct enforce_retention {};
+/// Poller to ingestion: nothing more goes into the log's active segment, whether or not a batch
+/// follows; `segment_ended` answers behind all runs of it.
+struct end_segment {
+  log_id log;
+};
+struct segment_ended {
+  log_id log;
+  storage::segment_id segment;
+};
+/// Upkeep to pollers, ingestion and metadata: how full the disk is, when that changes. At
+/// stop_writes clients' batches and new topics are refused, and no log allocates but the journal.
+struct disk_changed {
+  storage::disk_level level = storage::disk_level::ok;
+};
+/// Poller to upkeep: a log met a full disk, or has room again.
+struct log_space {
+  log_id log;
+  storage::log_state state = storage::log_state::open;
+};
+/// Metadata to upkeep: the journal did not take an entry.
+struct journal_refused {};
+/// Upkeep's timer.
+struct upkeep_tick {};
+/// Upkeep's first message.
+struct upkeep_routes {
+  std::vector<caf::actor> ingestion;
+  std::vector<caf::actor> pollers;
+  caf::actor metadata;
+};
+
 /// The metadata actor's first message: which logs to open, and who hears `node_ready` then.
 struct metadata_routes {
   std::vector<caf::actor> ingestion; ///< by shard
   std::vector<caf::actor> pollers;   ///< by shard
   std::vector<caf::actor> networks;
+  caf::actor upkeep;
   caf::actor supervisor;
 };
 /// Every log is open, or why the node cannot serve.
@@ -333,6 +369,7 @@ struct shard_routes {
   caf::actor poller;
   std::vector<caf::actor> networks;
   caf::actor metadata;
+  caf::actor upkeep;
 };
 
 } // namespace lance::actors
@@ -365,3 +402,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::shard_routes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::drop_before)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::metadata_routes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::node_ready)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::enforce_retention)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::end_segment)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::segment_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::disk_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_space)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::journal_refused)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::upkeep_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::upkeep_routes)

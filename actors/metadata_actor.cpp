@@ -49,6 +49,8 @@ caf::behavior metadata_actor::make_behavior() {
       [this](const appended& what) {
         if (what.done)
           last_appended_ = what.batch;
+        else if (what.refusal == errc::read_only)
+          send(routes_.upkeep, journal_refused{});
         --appending_;
         resume(what.cookie, what.done, what.refusal);
         if (holding_ && appending_ == 0 && !summing_up_)
@@ -57,6 +59,9 @@ caf::behavior metadata_actor::make_behavior() {
       [this](const log_opened& what) { resume(what.cookie, what.done, what.refusal); },
       [this](const log_deleted& what) {
         resume(what.cookie, what.done, what.done ? errc{} : errc::io_failed);
+      },
+      [this](const disk_changed& what) {
+        disk_full_ = what.level == storage::disk_level::stop_writes;
       },
       [this](const log_described& what) {
         if (auto found = describing_.find(what.cookie); found != describing_.end()) {
@@ -83,6 +88,12 @@ storage::log_policy metadata_actor::policy_of(const cluster::topic& row) const {
   policy.level = row.policy.level;
   policy.direct = options_.direct;
   policy.linger_ns = options_.linger_ns;
+  if (policy.log == meta_log) { // summed up instead (end_sum())
+    policy.allocate_bytes = journal_allocate_bytes;
+    return policy;
+  }
+  const auto limits = row.policy.limits.value_or(options_.retention);
+  policy.retention = storage::retention_of(limits.max_age_secs, limits.max_bytes);
   return policy;
 }
 
@@ -298,6 +309,10 @@ void metadata_actor::create(const reply_address& to, std::string name,
         [this, to, name, policy, form] { create(to, name, policy, form); });
     return;
   }
+  if (disk_full_)
+    return refuse(to, errc::read_only,
+                  "the disk is too full for another topic: delete one, or lower the retention of "
+                  "some");
   if (policy.mode == ack_mode::l2)
     return refuse(to, errc::unsupported,
                   "L2 acknowledges on a majority of a cluster, and this node stands alone: use L1");

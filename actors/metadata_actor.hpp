@@ -24,7 +24,8 @@ struct metadata_options {
   std::uint64_t max_frame_bytes = 16 * MiB;
   std::uint64_t linger_ns = 0;
   bool direct = true;
-  std::string backend; ///< shown by Hello
+  std::string backend;       ///< shown by Hello
+  wire::retention retention; ///< of topics without limits of their own
 };
 
 class metadata_actor final : public caf::event_based_actor {
@@ -89,6 +90,7 @@ class metadata_actor final : public caf::event_based_actor {
     std::vector<std::function<void()>> waiting; ///< to use the name again
   };
   std::unordered_map<std::string, vanishing> vanishing_;
+  bool disk_full_ = false; // no new topics: each takes space
   std::uint64_t opening_ = 0;
   std::uint64_t open_failed_ = 0;
   // summing up the journal

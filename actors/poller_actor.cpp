@@ -5,6 +5,7 @@
 #include <cstring>
 #include <variant>
 
+#include "actors/poller_jobs.hpp"
 #include "runtime/check.hpp"
 #include "runtime/log.hpp"
 
@@ -121,10 +122,14 @@ caf::behavior poller_actor::make_behavior() {
       [this](const describe_log& wanted) { describe(wanted); },
       [this](const drop_before& wanted) {
         if (auto found = logs_.find(wanted.log.value); found != logs_.end())
-          if (auto dropped = found->second.log->drop_segments_before(wanted.batch); !dropped)
-            runtime::log(log_level::error, "segments_not_dropped",
-                         {{"log", wanted.log.value}, {"error", describe_error(dropped.error())}});
+          drop_before_batch(found->second, wanted.batch);
       },
+      [this](const actors::enforce_retention&) {
+        for (auto& [id, slot] : logs_)
+          enforce_retention(slot);
+      },
+      [this](const segment_ended& what) { segment_left(what); },
+      [this](const disk_changed& what) { disk_level_changed(what.level); },
       [this](const stop_waiting&) {
         nobody_waits_ = true;
         for (auto& [id, slot] : logs_)
@@ -183,11 +188,13 @@ void poller_actor::open(const open_log& wanted) {
   }
   if (auto found = logs_.find(wanted.policy.log.value); found != logs_.end()) {
     found->second.log->set_level(wanted.policy.level, wanted.policy.linger_ns);
+    found->second.log->set_retention(wanted.policy.retention);
     if (wanted.requester)
       send(wanted.requester, log_opened{wanted.policy.log, wanted.cookie, true, errc{}});
     return;
   }
   auto& job = *opening_.emplace_back(std::make_unique<open_job>(*this, wanted));
+  job.wanted.policy.space_held = held(wanted.policy.log);
   home_lane().helper().submit(job);
 }
 
@@ -223,6 +230,8 @@ void poller_actor::opened(open_job& job) {
                   {"indexes_rebuilt", found.indexes_rebuilt},
                   {"damaged", found.damaged}});
     slot.seen_state = slot.log->state();
+    slot.log->hold_space(held(log));
+    report_space(*slot.log, log_state::open);
     if (closing_)
       slot.log->close();
     const bool unwanted = std::any_of(job.then.begin(), job.then.end(), [](const auto& each) {
@@ -305,6 +314,7 @@ void poller_actor::settle(log_slot& slot) {
   if (progress.failed)
     slot.acks.failed(log.id(), progress.failed_end, errc::io_failed, *this);
   report(slot, progress);
+  after_segment_end(slot);
   if (progress.grant_changed)
     send(routes_.ingestion, log_grant{log.id(), progress.grant});
   if (progress.batches > 0)
@@ -343,6 +353,7 @@ void poller_actor::report(log_slot& slot, const storage::log_progress& progress)
                 {"error", progress.failed ? std::strerror(progress.failure.system) : ""}});
   if (severity == log_level::error)
     metrics_.add(counter::errors_io);
+  report_space(*slot.log, slot.seen_state);
   slot.seen_state = progress.state;
   double fenced = 0;
   for (const auto& [other, each] : logs_)
@@ -381,7 +392,7 @@ void poller_actor::remove(const delete_log& wanted) {
 void poller_actor::advance_ends() {
   for (auto entry = logs_.begin(); entry != logs_.end();) {
     auto& slot = entry->second;
-    const bool over = slot.log->closed() && slot.log->idle() && slot.fetches == 0;
+    const bool over = slot.log->closed() && slot.log->idle() && slot.fetches == 0 && !slot.dropping;
     if (!slot.deleting || !over) {
       ++entry;
       continue;

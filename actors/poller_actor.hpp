@@ -65,6 +65,8 @@ class poller_actor final : public runtime::resident_actor<>,
     bool changed = false;
     storage::log_state seen_state = storage::log_state::open;
     std::uint64_t submitted_ns = 0; ///< of the oldest run not yet durable
+    bool dropping = false;          ///< segments are being removed
+    bool ending_segment = false;    ///< retention looks again when it is closed
     // deletion
     bool deleting = false;
     caf::actor requester;
@@ -72,6 +74,7 @@ class poller_actor final : public runtime::resident_actor<>,
   };
   struct open_job;
   struct remove_job;
+  struct drop_job;
 
   // -- storage::log_owner, answer_sink, fetch_owner, lane_timer
   void log_changed(storage::log& which) override;
@@ -97,6 +100,17 @@ class poller_actor final : public runtime::resident_actor<>,
   void describe(const describe_log& wanted);
   void remove(const delete_log& wanted);
   void advance_ends();
+
+  // poller_upkeep.cpp
+  void enforce_retention(log_slot& slot);
+  void segment_left(const segment_ended& what);
+  void after_segment_end(log_slot& slot);
+  void drop_before_batch(log_slot& slot, batch_number batch);
+  void dropped(drop_job& job);
+  void disk_level_changed(storage::disk_level level);
+  void report_space(const storage::log& log, storage::log_state before);
+  [[nodiscard]] bool held(log_id log) const noexcept;
+
   void arm_timer(std::uint64_t now_ns);
   static void feed(void* self);
 
@@ -114,6 +128,7 @@ class poller_actor final : public runtime::resident_actor<>,
   std::vector<std::unique_ptr<open_job>> opening_;
   std::unordered_map<std::uint32_t, std::string> unopened_; // directories of logs that would not
   std::vector<std::unique_ptr<remove_job>> removing_;
+  std::vector<std::unique_ptr<drop_job>> dropping_;
   storage::ring<runtime::message_ref<read_request>> reads_; // wait for a fetcher, in order
   std::vector<std::unique_ptr<fetcher>> fetchers_;
   std::vector<fetcher*> idle_fetchers_;
@@ -123,6 +138,7 @@ class poller_actor final : public runtime::resident_actor<>,
   caf::actor closing_for_;
   bool nobody_waits_ = false; // readers are answered at once
   bool closing_ = false;      // no log takes anything any more
+  bool space_held_ = false;   // the disk is too full: no log allocates but the journal
   std::uint64_t next_tick_ns_ = 0;
   std::atomic<bool> fed_{false};
 };

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <span>
@@ -12,7 +14,9 @@
 #include <caf/actor_system_config.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
+#include <unistd.h>
 
+#include "actors/disk_watch.hpp"
 #include "actors/http.hpp"
 #include "actors/ingestion_actor.hpp"
 #include "actors/journal.hpp"
@@ -20,6 +24,7 @@
 #include "actors/metadata_actor.hpp"
 #include "actors/network_actor.hpp"
 #include "actors/poller_actor.hpp"
+#include "actors/upkeep_actor.hpp"
 #include "config/judge.hpp"
 #include "config/print.hpp"
 #include "runtime/lane_scheduler.hpp"
@@ -106,6 +111,16 @@ storage::options storage_options(const config::config& values, const choice& cho
   return options;
 }
 
+storage::watermark_limits watermark_limits(const config::config& values,
+                                           const storage::options& chosen) {
+  storage::watermark_limits limits;
+  limits.warn = values.disk.warn;
+  limits.stop_writes = values.disk.stop_writes;
+  limits.ballast_bytes = values.disk.ballast_bytes;
+  limits.room_bytes = chosen.allocate_bytes + 4 * MiB; // a log's next step, and its index
+  return limits;
+}
+
 struct shard_memory {
   explicit shard_memory(std::uint32_t connections) : poller(connections) {}
   ingestion_memory ingestion;
@@ -189,6 +204,10 @@ struct server::parts {
   storage::options storage;
   std::unique_ptr<storage::disk> door;
   std::unique_ptr<storage::data_dir> home;
+  std::unique_ptr<disk_watch> watch; ///< until upkeep has it
+  storage::disk_level first_level = storage::disk_level::ok;
+  mutable std::mutex given_up_mutex;
+  std::string given_up;
   std::vector<listening_socket> listeners; ///< one per network actor
   std::vector<std::unique_ptr<network_memory>> network_pools;
   std::vector<std::unique_ptr<shard_memory>> shard_pools;
@@ -196,6 +215,7 @@ struct server::parts {
   std::optional<caf::actor_system> system;
   std::vector<caf::actor> networks, ingestion, pollers;
   caf::actor metadata;
+  caf::actor upkeep;
   std::unique_ptr<http_server> http;
 
   result<> open_disk(const config::config& values, std::string& explanation);
@@ -206,6 +226,8 @@ struct server::parts {
   result<> open_http(const config::loaded& loaded, std::string& explanation);
   void tell_routes(caf::scoped_actor& self);
   bool close_everything(std::uint64_t limit_ms);
+  void watch_disk(const config::config& values);
+  void give_up(std::string why);
 };
 
 result<> server::parts::open_disk(const config::config& values, std::string& explanation) {
@@ -218,6 +240,20 @@ result<> server::parts::open_disk(const config::config& values, std::string& exp
     return tl::unexpected{opened.error()};
   home = std::move(*opened);
   return {};
+}
+
+// The first look comes before any log is opened: what opening needs may lie in the ballast.
+void server::parts::watch_disk(const config::config& values) {
+  watch = std::make_unique<disk_watch>(*door, values.node.data_dir,
+                                       watermark_limits(values, storage), metrics.make_set());
+  first_level = watch->look(clock.steady_ns()).level;
+}
+
+// Any thread. The main thread waits for signals.
+void server::parts::give_up(std::string why) {
+  const std::lock_guard lock{given_up_mutex};
+  given_up = std::move(why);
+  ::kill(::getpid(), SIGTERM);
 }
 
 result<> server::parts::open_sockets(const config::config& values, std::string& explanation) {
@@ -307,17 +343,27 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
   options.linger_ns = values.io.linger_us * us_in_ns;
   options.direct = values.io.o_direct;
   options.backend = chosen.backend;
+  options.retention = {values.retention.max_age_s, values.retention.max_bytes};
   metadata = system->spawn<metadata_actor>(options, std::move(contents), std::ref(*home));
+  upkeep_options duties;
+  duties.retention_interval_ns = values.retention.interval_s * s_in_ns;
+  duties.give_up = [this](std::string why) { give_up(std::move(why)); };
+  upkeep = system->spawn<upkeep_actor>(std::move(duties), std::move(watch));
   return {};
 }
 
 void server::parts::tell_routes(caf::scoped_actor& self) {
   for (std::size_t i = 0; i < pollers.size(); ++i) {
-    const shard_routes routes{ingestion[i], pollers[i], networks, metadata};
+    const shard_routes routes{ingestion[i], pollers[i], networks, metadata, upkeep};
+    const disk_changed disk{first_level};
     self->send(ingestion[i], routes);
+    self->send(ingestion[i], disk);
     self->send(pollers[i], routes);
+    self->send(pollers[i], disk);
   }
-  self->send(metadata, metadata_routes{ingestion, pollers, networks, self});
+  self->send(metadata, disk_changed{first_level});
+  self->send(upkeep, upkeep_routes{ingestion, pollers, metadata});
+  self->send(metadata, metadata_routes{ingestion, pollers, networks, upkeep, self});
 }
 
 result<> server::parts::await_logs(std::string& explanation) {
@@ -383,6 +429,7 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
   // HTTP first: the startup probe shows recovery while it runs.
   if (auto done = the.open_disk(values, explanation); !done)
     return tl::unexpected{done.error()};
+  the.watch_disk(values);
   if (auto done = the.open_http(loaded, explanation); !done)
     return tl::unexpected{done.error()};
   if (auto done = the.open_sockets(values, explanation); !done)
@@ -439,11 +486,17 @@ server::~server() {
   the.ingestion.clear();
   the.pollers.clear();
   the.metadata = nullptr;
+  the.upkeep = nullptr;
   the.system.reset();
 }
 
 const bound_addresses& server::addresses() const noexcept {
   return parts_->addresses;
+}
+
+std::string server::gave_up() const {
+  const std::lock_guard lock{parts_->given_up_mutex};
+  return parts_->given_up;
 }
 
 bool server::parts::close_everything(std::uint64_t limit_ms) {

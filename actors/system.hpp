@@ -35,6 +35,9 @@ class server {
   server& operator=(const server&) = delete;
 
   [[nodiscard]] const bound_addresses& addresses() const noexcept;
+  /// Why the node has to end although nobody asked for it: a SIGTERM to this process comes with it.
+  /// Empty when it has not.
+  [[nodiscard]] std::string gave_up() const;
   /// Stops accepting, answers what was received, closes the logs. False when `limit_ms` were not
   /// enough for that; what was acknowledged is durable in either case.
   [[nodiscard]] bool drain(std::uint64_t limit_ms);

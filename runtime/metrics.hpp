@@ -33,6 +33,8 @@ enum class counter : std::uint8_t {
   zero_copy_sends,
   log_recoveries,
   quarantined_bytes,
+  retention_segments,
+  retention_bytes,
   errors_protocol, ///< errors_*: one family, lance_errors_total{type="..."}
   errors_io,
   errors_timeout,
@@ -53,6 +55,10 @@ enum class gauge : std::uint8_t {
   memory_saturation,
   buffer_pool_saturation,
   connection_saturation,
+  disk_total_bytes,
+  disk_free_bytes,
+  disk_watermark, ///< storage::disk_level
+  ballast_bytes,
   count_,
 };
 

@@ -60,19 +60,23 @@ result<> ballast::release() {
   return door_.sync_directory(directory_);
 }
 
-std::size_t release_reserves(disk& door, const std::string& data_dir) {
-  std::size_t removed = door.remove(layout::join(data_dir, layout::ballast_name)) ? 1 : 0;
+bool remove_ballast(disk& door, const std::string& data_dir) {
+  return door.remove(layout::join(data_dir, layout::ballast_name)).has_value();
+}
+
+bool remove_spares(disk& door, const std::string& data_dir) {
   const auto names_in = [&](const std::string& path) {
     auto names = door.list(path);
     return names ? std::move(*names) : std::vector<std::string>{};
   };
+  bool any = false;
   const auto segments = layout::join(data_dir, layout::segments_name);
   for (const auto& topic : names_in(segments))
     for (const auto& partition : names_in(layout::join(segments, topic))) {
       const auto log = layout::join(layout::join(segments, topic), partition);
-      removed += door.remove(layout::join(log, layout::spare_name)) ? 1 : 0;
+      any = door.remove(layout::join(log, layout::spare_name)).has_value() || any;
     }
-  return removed;
+  return any;
 }
 
 } // namespace lance::storage

@@ -34,8 +34,9 @@ class ballast {
   bool held_ = false;
 };
 
-/// Removes what a data directory can do without at once: the ballast, and the spares of all logs.
-/// For a start on a full disk, while no log is open. Returns how many files went.
-std::size_t release_reserves(disk& door, const std::string& data_dir);
+// What a data directory can do without, for a start on a full disk, while no log is open. Each says
+// whether anything went.
+bool remove_ballast(disk& door, const std::string& data_dir);
+bool remove_spares(disk& door, const std::string& data_dir); ///< of all logs
 
 } // namespace lance::storage

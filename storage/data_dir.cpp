@@ -208,14 +208,13 @@ result<std::unique_ptr<data_dir>> data_dir::open(disk& door, const std::string& 
   ++opened->identity_.incarnation;
   auto stored = opened->store();
   // The one thing a start must write. The reserves are there for that.
-  if (!stored && no_space(stored.error()) && release_reserves(door, path) > 0)
-    stored = opened->store();
+  for (const auto release : {&remove_ballast, &remove_spares})
+    if (!stored && no_space(stored.error()) && release(door, path))
+      stored = opened->store();
   if (!stored && no_space(stored.error()))
     return give_up(stored.error(), "cannot write " + node_path +
                                        ": the disk is full, and there is no reserve left to "
-                                       "release. Make some room on it (files that are not in the "
-                                       "data directory, or a larger disk) and start again; "
-                                       "nothing was deleted but reserves");
+                                       "release");
   if (!stored)
     return give_up(stored.error(), "cannot write " + node_path);
   if (const auto emptied = opened->empty_trash(); !emptied)

@@ -68,7 +68,6 @@ TEST_CASE("what promises protection and is not built refuses to start") {
   refuses("[tls]\ncert = \"c.pem\"", "l.toml:2: tls.cert needs TLS, which this build does not");
   refuses("[auth]\nenabled = true", "auth.enabled needs authentication");
   refuses("[tee]\nenabled = true", "tee.enabled needs the tee");
-  refuses("[disk]\nstop_writes = 0.9", "disk.stop_writes needs the watch on the disk");
   refuses("[quota]\ningest_bytes_per_s = \"1MiB\"", "quota.ingest_bytes_per_s needs quotas");
   for (const auto& key : keys())
     if (key.section == "tls" || key.section == "auth" || key.section == "tee")
@@ -76,7 +75,6 @@ TEST_CASE("what promises protection and is not built refuses to start") {
 }
 
 TEST_CASE("what only tunes something not built yet is noticed") {
-  notes("[disk]\nballast_bytes = 0", "disk.ballast_bytes has no effect: the watch on the disk");
   notes("[groups]\npartitions = 4", "groups.partitions has no effect: consumer groups");
   notes("[cluster]\nevict_ms = 20", "cluster.evict_ms has no effect: replication");
   notes("[network]\nadvertised = \"lance:1992\"", "network.advertised has no effect");

@@ -156,6 +156,18 @@ class log_bench final : public log_owner {
     }
     settle();
   }
+  /// Ends the active segment as retention does, and waits until it is closed.
+  void end_segment() {
+    const auto ended = appender_->end_segment();
+    REQUIRE(ended);
+    turn();
+    log_->end_segment(*ended);
+    for (int i = 0; i < 1000 && log_->ending(); ++i) {
+      settle();
+      tick();
+    }
+    REQUIRE_FALSE(log_->ending());
+  }
   /// Clean end of the log.
   void close() {
     settle();

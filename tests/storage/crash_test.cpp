@@ -25,8 +25,8 @@ class history {
     for (int i = 0; i < steps; ++i)
       act();
     crash();
-    REQUIRE(acknowledged_.size() > 10); // or nothing was shown
-    REQUIRE((!large_ || bench_.log().segment_count() > 1));
+    REQUIRE(next_ > 10); // or nothing was shown
+    REQUIRE((!large_ || dropped_to_ > 0 || bench_.log().segment_count() > 1));
   }
 
  private:
@@ -55,6 +55,10 @@ class history {
       bench_.front().release_idle();
     else if (dice < 974)
       fault();
+    else if (dice < 978)
+      end_segment();
+    else if (dice < 981)
+      drop();
     else if (dice < 985)
       crash();
     else if (dice < 990)
@@ -73,6 +77,21 @@ class history {
   }
 
   void hand_over() { bench_.turn(); }
+
+  void end_segment() {
+    const auto ended = bench_.front().end_segment();
+    bench_.turn();
+    if (ended)
+      bench_.log().end_segment(*ended);
+  }
+
+  // Retention takes what is closed, up to somewhere.
+  void drop() {
+    const auto start = bench_.log().start_number().value;
+    const auto bound = start + random_() % (bench_.log().durable_next().value - start + 1);
+    dropped_to_ = std::max(dropped_to_, bound);
+    (void)bench_.log().drop_segments_before(batch_number{bound});
+  }
 
   void fault() {
     const auto kind = random_() % 3;
@@ -109,6 +128,9 @@ class history {
     // What was there without an acknowledgement is there from now on.
     note_acknowledged();
     appended_.erase(appended_.lower_bound(next_), appended_.end());
+    const auto start = bench_.log().start_number().value;
+    REQUIRE(start <= std::max<std::uint64_t>(dropped_to_, 1));
+    acknowledged_.erase(acknowledged_.begin(), acknowledged_.lower_bound(start));
     for (const auto& [number, header] : acknowledged_) {
       const auto found = bench_.log().find_number(batch_number{number});
       REQUIRE(found);
@@ -118,11 +140,11 @@ class history {
     }
     // Payloads: the newest, and some older ones.
     const auto end = next_;
-    const auto begin = end > 20 ? end - 20 : std::uint64_t{1};
+    const auto begin = std::max(start, end > 20 ? end - 20 : std::uint64_t{1});
     for (auto number = begin; number < end; ++number)
       verify_payload(number);
-    for (int i = 0; i < 5 && end > 1; ++i)
-      verify_payload(1 + random_() % (end - 1));
+    for (int i = 0; i < 5 && end > start; ++i)
+      verify_payload(start + random_() % (end - start));
   }
 
   void verify_payload(std::uint64_t number) {
@@ -139,6 +161,7 @@ class history {
   std::map<std::uint64_t, batch_header> appended_;
   std::map<std::uint64_t, batch_header> acknowledged_;
   std::uint64_t next_ = 1;
+  std::uint64_t dropped_to_ = 0; // batches below may be gone
 };
 
 } // namespace

@@ -15,18 +15,18 @@ DISK = 512 * harness.MIB
 CONFIG = harness.SMALL_SEGMENTS + "[disk]\nballast_bytes = 8388608\n"
 
 
-def mount_small_disk(directory, unmount_later):
-    """Mounts DISK bytes; raises SkipTest where that is not permitted."""
+def mount_small_disk(directory, unmount_later, size=DISK):
+    """Mounts a disk of so many bytes; raises SkipTest where that is not permitted."""
     mounted = os.path.join(directory, "disk")
     os.mkdir(mounted)
     image = os.path.join(directory, "image")
     with open(image, "wb") as file:
-        file.truncate(DISK)
+        file.truncate(size)
     tries = []
     if shutil.which("mkfs.ext4", path="/usr/sbin:/sbin:" + os.environ.get("PATH", "")):
         tries.append(f"PATH=$PATH:/usr/sbin:/sbin; mkfs.ext4 -q -m 0 -O ^has_journal {image} && "
                      f"mount -o loop {image} {mounted}")
-    tries.append(f"mount -t tmpfs -o size={DISK} tmpfs {mounted}")
+    tries.append(f"mount -t tmpfs -o size={size} tmpfs {mounted}")
     errors = []
     for command in tries:
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
