@@ -10,7 +10,7 @@ namespace lance::actors {
 struct health {
   /// False only when the process should be restarted; never depends on recovery.
   std::atomic<bool> alive{true};
-  /// Recovery is done, the listener is open, the disk takes writes.
+  /// Recovery is done and the listener is open. A full disk changes nothing: reads go on.
   std::atomic<bool> data_plane_ready{false};
   /// Always true standalone.
   std::atomic<bool> coordinator_ready{false};
