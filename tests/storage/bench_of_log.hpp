@@ -162,6 +162,7 @@ class log_bench final : public log_owner {
     REQUIRE(ended);
     turn();
     log_->end_segment(*ended);
+    take();
     for (int i = 0; i < 1000 && log_->ending(); ++i) {
       settle();
       tick();

@@ -302,6 +302,7 @@ TEST_CASE("a log whose space is held takes what was granted and allocates no mor
   CHECK(here.bench.append_next(10).error().code == errc::read_only);
   CHECK(*here.log().drop_segments_before(here.log().durable_next()) == 1);
   here.log().hold_space(false);
+  here.bench.settle();
   here.bench.append_durably(1, 1000);
   here.bench.verify_all(batch_number{5});
 }
