@@ -7,10 +7,11 @@
 namespace lance::storage {
 
 result<> segment_removal::run(disk& door) {
-  if (numbers)
-    if (const auto kept = write_log_start(door, directory, *numbers); !kept)
-      return kept;
   for (const auto& each : segments) {
+    // Only before the last: on a full disk, what went before makes room for it.
+    if (numbers && each == segments.back())
+      if (const auto kept = write_log_start(door, directory, *numbers); !kept)
+        return kept;
     const auto& facts = each->facts();
     const auto closed = layout::join(directory, layout::closed_name(facts.id, facts.last_ns));
     if (const auto gone = door.remove(closed); !gone && gone.error().system != ENOENT)

@@ -1,8 +1,8 @@
 // Closed segments on their way out: taken from the front of a log by log::take_before(), their
 // files removed by run(), and what could not be removed given back with log::put_back().
 //
-// Order on disk: the numbers, when no segment stays to carry them; then oldest first, each segment
-// before its index; then the directory. A crash at any step leaves a log that begins later or not
+// Order on disk: oldest first, each segment before its index; before the last the numbers, when no
+// segment stays to carry them; then the directory. A crash at any step leaves a log that begins later or not
 // yet, never one with a hole or with numbers that start again.
 #pragma once
 

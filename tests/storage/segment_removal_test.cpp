@@ -169,6 +169,20 @@ TEST_CASE("numbers go on after everything was dropped, also after a restart", "[
   here.bench.verify_all(batch_number{7});
 }
 
+TEST_CASE("on a full disk the older segments make room for the numbers", "[retention]") {
+  world here;
+  here.add_segment();
+  here.add_segment();
+  here.log().hold_space(true);
+  here.bench.stop(); // the spare stays
+  REQUIRE(here.door.remove("data/segments/t/0/next.spare"));
+  REQUIRE(here.bench.open());
+  here.door.capacity = here.door.used();
+  CHECK(*here.log().drop_segments_before(batch_number{7}) == 2);
+  here.crash_and_open();
+  CHECK(here.log().durable_next() == batch_number{7});
+}
+
 TEST_CASE("keys and times never go back over an emptied log", "[retention]") {
   world here;
   here.add_segment();
