@@ -482,6 +482,11 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
 server::~server() {
   auto& the = *parts_;
   the.http.reset();
+  // Its timer holds it, and it holds the others.
+  caf::anon_send_exit(the.upkeep, caf::exit_reason::user_shutdown);
+  caf::scoped_actor {
+    *the.system
+    } -> wait_for(the.upkeep);
   the.networks.clear();
   the.ingestion.clear();
   the.pollers.clear();
