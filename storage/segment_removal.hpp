@@ -2,8 +2,8 @@
 // files removed by run(), and what could not be removed given back with log::put_back().
 //
 // Order on disk: oldest first, each segment before its index; before the last the numbers, when no
-// segment stays to carry them; then the directory. A crash at any step leaves a log that begins later or not
-// yet, never one with a hole or with numbers that start again.
+// segment stays to carry them; then the directory. A crash at any step leaves a log that begins
+// later or not yet, never one with a hole or with numbers that start again.
 #pragma once
 
 #include <cstdint>
