@@ -30,6 +30,11 @@ constexpr metric_row failure(counter which, std::string_view type) {
              type);
 }
 
+constexpr metric_row tls_failure(counter which, std::string_view reason) {
+  return row(which, "lance_tls_failures_total", "Encrypted connections that failed, by reason.",
+             "reason", reason);
+}
+
 constexpr metric_row stage(histogram which, std::string_view name) {
   return row(which, "lance_stage_seconds", "Time a batch spends in one stage of its way.", "stage",
              name);
@@ -72,6 +77,29 @@ constexpr metric_table table{
             "Segments deleted because of their topic's age or size limit, or summed up."),
         row(counter::retention_bytes, "lance_retention_bytes_deleted_total",
             "Bytes of segments deleted because of their topic's age or size limit, or summed up."),
+        row(counter::tls_handshakes, "lance_tls_handshakes_total", "TLS handshakes completed."),
+        row(counter::tls_resumptions, "lance_tls_resumptions_total",
+            "TLS handshakes that resumed an earlier session."),
+        row(counter::tls_reloads, "lance_tls_reloads_total",
+            "Times certificates were taken over anew without a restart."),
+        row(counter::tls_reload_failures, "lance_tls_reload_failures_total",
+            "Times changed certificates could not be used and the old ones were kept."),
+        tls_failure(counter::tls_failures_plaintext, "plaintext"),
+        tls_failure(counter::tls_failures_version, "version"),
+        tls_failure(counter::tls_failures_cipher, "cipher"),
+        tls_failure(counter::tls_failures_no_certificate, "no_certificate"),
+        tls_failure(counter::tls_failures_expired, "expired"),
+        tls_failure(counter::tls_failures_not_yet_valid, "not_yet_valid"),
+        tls_failure(counter::tls_failures_unknown_issuer, "unknown_issuer"),
+        tls_failure(counter::tls_failures_self_signed, "self_signed"),
+        tls_failure(counter::tls_failures_wrong_host, "wrong_host"),
+        tls_failure(counter::tls_failures_bad_certificate, "bad_certificate"),
+        tls_failure(counter::tls_failures_refused, "refused"),
+        tls_failure(counter::tls_failures_bad_record, "bad_record"),
+        tls_failure(counter::tls_failures_renegotiation, "renegotiation"),
+        tls_failure(counter::tls_failures_truncated, "truncated"),
+        tls_failure(counter::tls_failures_timed_out, "timed_out"),
+        tls_failure(counter::tls_failures_internal, "internal"),
         failure(counter::errors_protocol, "protocol"),
         failure(counter::errors_io, "io"),
         failure(counter::errors_timeout, "timeout"),
@@ -102,6 +130,8 @@ constexpr metric_table table{
             "How full the disk is: 0 ok, 1 warn, 2 producers are refused."),
         row(gauge::ballast_bytes, "lance_disk_ballast_bytes",
             "Bytes held in reserve for a disk that is full after all."),
+        row(gauge::tls_certificate_expiry, "lance_tls_certificate_expiry_seconds",
+            "Seconds until the first certificate of the own chain ends; 0 without TLS."),
     },
     {
         row(histogram::ingest_latency, "lance_ingest_latency_seconds",
@@ -114,6 +144,8 @@ constexpr metric_table table{
             "Duration of one flush of a segment."),
         row(histogram::ack_latency, "lance_ack_latency_seconds",
             "From a batch being safe to its acknowledgement handed to the socket."),
+        row(histogram::tls_handshake, "lance_tls_handshake_seconds",
+            "From an accepted connection to its completed TLS handshake."),
         stage(histogram::stage_parse, "parse"),
         stage(histogram::stage_queue, "queue"),
         stage(histogram::stage_write, "write"),

@@ -35,6 +35,27 @@ enum class counter : std::uint8_t {
   quarantined_bytes,
   retention_segments,
   retention_bytes,
+  tls_handshakes,
+  tls_resumptions,
+  tls_reloads,
+  tls_reload_failures,
+  // tls_failures_*: one family, lance_tls_failures_total{reason="..."}, in the order of tls_fault
+  tls_failures_plaintext,
+  tls_failures_version,
+  tls_failures_cipher,
+  tls_failures_no_certificate,
+  tls_failures_expired,
+  tls_failures_not_yet_valid,
+  tls_failures_unknown_issuer,
+  tls_failures_self_signed,
+  tls_failures_wrong_host,
+  tls_failures_bad_certificate,
+  tls_failures_refused,
+  tls_failures_bad_record,
+  tls_failures_renegotiation,
+  tls_failures_truncated,
+  tls_failures_timed_out,
+  tls_failures_internal,
   errors_protocol, ///< errors_*: one family, lance_errors_total{type="..."}
   errors_io,
   errors_timeout,
@@ -59,6 +80,7 @@ enum class gauge : std::uint8_t {
   disk_free_bytes,
   disk_watermark, ///< storage::disk_level
   ballast_bytes,
+  tls_certificate_expiry,
   count_,
 };
 
@@ -69,6 +91,7 @@ enum class histogram : std::uint8_t {
   io_write_latency,
   io_flush_latency,
   ack_latency,
+  tls_handshake,
   stage_parse, ///< stage_*: one family, lance_stage_seconds{stage="..."}
   stage_queue,
   stage_write,
