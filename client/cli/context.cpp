@@ -20,6 +20,10 @@ connection_options context::connection() const {
   options.servers = *parsed;
   options.request_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(patience());
   options.connect_timeout = std::min(options.connect_timeout, options.request_timeout);
+  const bool encrypted = tls || !security.ca.empty() || !security.cert.empty() ||
+                         !security.key.empty() || !security.server_name.empty();
+  if (encrypted)
+    options.dial = secure_dialer(security, options.dial);
   return options;
 }
 

@@ -8,6 +8,7 @@
 #include "client/cli/console.hpp"
 #include "client/cli/exit_code.hpp"
 #include "client/connector.hpp"
+#include "client/secure_transport.hpp"
 
 namespace lance::client::cli {
 
@@ -17,6 +18,8 @@ struct context {
   // The global options, filled before `action` runs.
   std::string servers = "127.0.0.1:1992";
   std::string timeout = "30s";
+  bool tls = false; ///< encrypted, even where nothing below is given
+  tls_options security = {};
   bool json = false;
   bool quiet = false;
 

@@ -26,12 +26,12 @@ std::string check_timeout(const std::string& text) {
 }
 
 void refuse_security(CLI::App& app) {
-  for (const auto* name : {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}) {
+  for (const auto* name : {"--token-file"}) {
     const std::string option = name;
     app.add_option_function<std::string>(
            option,
            [option](const std::string&) {
-             throw CLI::ValidationError(option, "this build of lnc has no TLS and no tokens yet");
+             throw CLI::ValidationError(option, "this build of lnc has no tokens yet");
            },
            "")
         ->group(""); // not in the help: it is not there
@@ -45,6 +45,19 @@ void add_globals(CLI::App& app, context& shared) {
       ->type_name("HOST:PORT")
       ->check(CLI::Validator{[](std::string& text) { return check_servers(text); }, ""})
       ->capture_default_str();
+  app.add_flag("--tls", shared.tls, "encrypt, and believe the system's authorities");
+  const auto file = [&app](const char* flag, std::string& into, const char* variable,
+                           const char* help) {
+    app.add_option(flag, into, help)->envname(variable)->type_name("FILE");
+  };
+  file("--tls-ca", shared.security.ca, "LANCE_TLS_CA",
+       "encrypt, and believe these authorities (PEM)");
+  file("--tls-cert", shared.security.cert, "LANCE_TLS_CERT",
+       "encrypt, and show this certificate (PEM)");
+  file("--tls-key", shared.security.key, "LANCE_TLS_KEY", "the private key of --tls-cert (PEM)");
+  app.add_option("--tls-server-name", shared.security.server_name,
+                 "the name in the server's certificate, where it is not the host dialled")
+      ->type_name("NAME");
   app.add_option("--timeout", shared.timeout, "how long to wait for an answer")
       ->type_name("TIME")
       ->check(CLI::Validator{[](std::string& text) { return check_timeout(text); }, ""})

@@ -188,10 +188,16 @@ TEST_CASE("wrong words are usage errors, told on stderr") {
 }
 
 TEST_CASE("security that is not there is refused, not ignored") {
-  for (const auto* option : {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}) {
-    const auto told = lnc({option, "/some/file", "topic", "list"});
-    CHECK(told.code == exit_code::usage);
-    CHECK(told.errors.find("no TLS") != std::string::npos);
+  const auto told = lnc({"--token-file", "/some/file", "topic", "list"});
+  CHECK(told.code == exit_code::usage);
+  CHECK(told.errors.find("no tokens") != std::string::npos);
+}
+
+TEST_CASE("files for encryption that cannot be used are told before anything is sent") {
+  for (const auto* option : {"--tls-ca", "--tls-cert", "--tls-key"}) {
+    const auto told = lnc({option, "/no/such/file", "topic", "list"});
+    CHECK(told.code == exit_code::failed);
+    CHECK(told.errors.find("tls.") != std::string::npos);
   }
 }
 
