@@ -50,4 +50,12 @@ inline constexpr std::uint64_t decompressed_bytes_max = 32 * MiB;
 /// Logs above are the broker's own (cluster::topic_id_max): for clients they do not exist.
 inline constexpr std::uint32_t client_log_max = 0x7fff'ffff;
 
+/// An encrypted connection takes and gives whole records of up to 16 KiB and some; four of them in
+/// a buffer keep the number of sends small. Ciphertext waits only while the socket takes it.
+inline constexpr std::size_t secure_buffer_bytes = 64 * KiB;
+inline constexpr std::uint32_t cipher_buffers = 64;
+
+/// A TLS handshake takes one or two round trips; who needs longer than this keeps a place occupied.
+inline constexpr std::uint64_t handshake_limit_ns = 10 * s_in_ns;
+
 } // namespace lance::actors

@@ -73,14 +73,18 @@ lance::result<> write_ready_file(const std::string& path, const loaded& from,
 int serve(lance::actors::server& server, const arguments& given, const loaded& from,
           const sigset_t& wanted) {
   for (;;) {
-    int signal = 0;
-    if (::sigwait(&wanted, &signal) != 0)
+    const timespec second{1, 0};
+    const int signal = ::sigtimedwait(&wanted, nullptr, &second);
+    if (signal < 0) { // a second has passed
+      server.refresh(false);
       continue;
+    }
     if (signal == SIGHUP) {
       const auto again =
           lance::config::load({given.file, lance::config::process_environment(), given.flags});
       if (again.ok())
         configure_log(again);
+      server.refresh(true);
       runtime::log(
           runtime::log_level::info, "reloaded",
           {{"log_level", runtime::name_of(static_cast<runtime::log_level>(
@@ -132,6 +136,10 @@ int run(const arguments& given) {
     return 0;
   }
   if (given.check) {
+    if (const auto wrong = lance::actors::check_files(from.values); !wrong.empty()) {
+      std::cerr << "lance: " << wrong << '\n';
+      return exit_usage;
+    }
     std::cout << "the configuration is good\n";
     return 0;
   }

@@ -25,6 +25,15 @@ namespace {
 constexpr std::uint64_t sweep_every_ns = 1 * s_in_ns;
 constexpr std::uint64_t accept_again_ns = 100 * ms_in_ns;
 
+// The counters of faults stand in the order of the faults; `none` has none.
+counter counter_of(runtime::tls_fault why) noexcept {
+  return static_cast<counter>(static_cast<std::size_t>(counter::tls_failures_plaintext) +
+                              static_cast<std::size_t>(why) - 1);
+}
+static_assert(static_cast<std::size_t>(counter::tls_failures_internal) -
+                  static_cast<std::size_t>(counter::tls_failures_plaintext) + 2 ==
+              runtime::tls_faults);
+
 std::vector<std::byte> in_one_piece(std::span<const byte_view> pieces) {
   std::vector<std::byte> whole;
   for (const auto piece : pieces)
@@ -34,8 +43,10 @@ std::vector<std::byte> in_one_piece(std::span<const byte_view> pieces) {
 
 } // namespace
 
-result<std::unique_ptr<network_memory>>
-network_memory::make(std::uint32_t assembly_buffers, std::uint32_t connections, int numa_node) {
+result<std::unique_ptr<network_memory>> network_memory::make(std::uint32_t assembly_buffers,
+                                                             std::uint32_t connections,
+                                                             std::uint32_t plain_buffers,
+                                                             int numa_node) {
   auto made = std::make_unique<network_memory>(connections);
   auto assembly = runtime::buffer_pool::make(
       {.count = assembly_buffers, .buffer_bytes = 64 * KiB, .numa_node = numa_node});
@@ -47,6 +58,18 @@ network_memory::make(std::uint32_t assembly_buffers, std::uint32_t connections, 
   if (!send)
     return tl::unexpected{send.error()};
   made->send = std::move(*send);
+  if (plain_buffers == 0)
+    return made;
+  auto plain = runtime::buffer_pool::make(
+      {.count = plain_buffers, .buffer_bytes = secure_buffer_bytes, .numa_node = numa_node});
+  if (!plain)
+    return tl::unexpected{plain.error()};
+  made->plain = std::move(*plain);
+  auto cipher = runtime::buffer_pool::make(
+      {.count = cipher_buffers, .buffer_bytes = secure_buffer_bytes, .numa_node = numa_node});
+  if (!cipher)
+    return tl::unexpected{cipher.error()};
+  made->cipher = std::move(*cipher);
   return made;
 }
 
@@ -61,6 +84,9 @@ network_actor::~network_actor() {
   memory_.send->on_return(nullptr, nullptr);
   memory_.frames_messages.on_return(nullptr, nullptr);
   memory_.read_messages.on_return(nullptr, nullptr);
+  for (auto* pool : {memory_.plain.get(), memory_.cipher.get()})
+    if (pool != nullptr)
+      pool->on_return(nullptr, nullptr);
 }
 
 caf::behavior network_actor::make_behavior() {
@@ -68,6 +94,9 @@ caf::behavior network_actor::make_behavior() {
   memory_.send->on_return(&network_actor::feed, this);
   memory_.frames_messages.on_return(&network_actor::feed, this);
   memory_.read_messages.on_return(&network_actor::feed, this);
+  for (auto* pool : {memory_.plain.get(), memory_.cipher.get()})
+    if (pool != nullptr)
+      pool->on_return(&network_actor::feed, this);
   now_ns_ = home_lane().time().steady_ns();
   set_default_handler(caf::drop);
   return {
@@ -101,8 +130,8 @@ void network_actor::feed(void* self) {
 }
 
 bool network_actor::ready() const {
-  return resident_actor<>::ready() || !active_.empty() ||
-         (!hungry_.empty() && fed_.load(std::memory_order_acquire));
+  return resident_actor<>::ready() || !active_.empty() || !resuming_.empty() ||
+         ((!hungry_.empty() || !thirsty_.empty()) && fed_.load(std::memory_order_acquire));
 }
 
 bool network_actor::poll() {
@@ -110,7 +139,9 @@ bool network_actor::poll() {
   const auto got = take_messages();
   if (got == mail::ended)
     return true;
-  if (!hungry_.empty() && (fed_.exchange(false) || budget_.left() > budget_seen_ ||
+  const bool waiting = !hungry_.empty() || !thirsty_.empty();
+  const bool fed = waiting && fed_.exchange(false);
+  if (!hungry_.empty() && (fed || budget_.left() > budget_seen_ ||
                            memory_.plain_bytes.load(std::memory_order_relaxed) < plain_seen_)) {
     budget_seen_ = budget_.left();
     plain_seen_ = 0;
@@ -122,8 +153,9 @@ bool network_actor::poll() {
       activate(*each);
     }
   }
+  bool worked = resume_secure(fed);
   working_.swap(active_);
-  const bool worked = !working_.empty();
+  worked = worked || !working_.empty();
   for (auto* each : working_) {
     each->listed = false;
     each->work();
@@ -131,6 +163,7 @@ bool network_actor::poll() {
   working_.clear();
   for (std::size_t shard = 0; shard < filling_.size(); ++shard)
     send_frames(shard);
+  resume_secure(false); // what the sessions had to say leaves in this turn
   return worked || got == mail::some;
 }
 
@@ -167,18 +200,40 @@ void network_actor::accepted(std::int32_t socket_or_error) {
     free_.push_back(static_cast<std::uint32_t>(sessions_.size()));
     sessions_.emplace_back(
         new session(*this, options_.number, free_.back(), options_.max_frame_bytes, budget_));
+    if (options_.tls != nullptr)
+      secure_.emplace_back(new secure_stream(*this));
   }
   auto& fresh = *sessions_[free_.back()];
+  if (!begin(fresh, socket_or_error))
+    return;
   free_.pop_back();
   ++connections_;
   metrics_.add(counter::connections);
   metrics_.set(gauge::connections_active, connections_);
-  fresh.begin(home_lane().io(), socket_or_error);
+}
+
+bool network_actor::begin(session& fresh, int socket) {
+  if (options_.tls == nullptr) {
+    fresh.begin(home_lane().io(), socket);
+    return true;
+  }
+  if (fresh.begin(home_lane().io(), socket, *secure_[fresh.number()], options_.tls->current()))
+    return true;
+  ::close(socket);
+  metrics_.add(counter::tls_failures_internal);
+  metrics_.add(counter::errors_internal);
+  return false;
 }
 
 void network_actor::ended(session& which) {
   std::erase(active_, &which);
   std::erase(hungry_, &which);
+  if (options_.tls != nullptr) {
+    auto& secure = *secure_[which.number()];
+    std::erase(resuming_, &secure);
+    std::erase(thirsty_, &secure);
+    secure.listed = secure.waits = false;
+  }
   which.listed = which.waits_for_memory = which.waits_for_send = false;
   free_.push_back(which.number());
   --connections_;
@@ -193,6 +248,9 @@ void network_actor::expired(std::uint64_t now_ns) {
     listen();
   const session::scarcity wanted{.assembly = assembly_waiters_ > 0,
                                  .replies = now_ns < replies_wanted_until_ns_};
+  for (auto& each : secure_)
+    if (each->shaking_hands() && now_ns - each->began_ns() > handshake_limit_ns)
+      each->time_out();
   for (auto& each : sessions_)
     if (each->sweep(now_ns, options_.idle_timeout_ns, wanted))
       metrics_.add(counter::errors_timeout);
@@ -223,6 +281,58 @@ void network_actor::accept_stopped() {
 
 void network_actor::say_drained() {
   send(draining_for_, drained{options_.number});
+}
+
+// -- encrypted streams -----------------------------------------------------------------------
+
+bool network_actor::resume_secure(bool fed) {
+  if (fed) {
+    for (auto* each : thirsty_) {
+      each->waits = false;
+      again(*each);
+    }
+    thirsty_.clear();
+  }
+  if (resuming_.empty())
+    return false;
+  resumed_.swap(resuming_);
+  for (auto* each : resumed_) {
+    each->listed = false;
+    each->resume();
+  }
+  resumed_.clear();
+  return true;
+}
+
+void network_actor::again(secure_stream& which) {
+  if (!which.listed) {
+    which.listed = true;
+    resuming_.push_back(&which);
+  }
+}
+
+void network_actor::wants(secure_stream& which) {
+  if (!which.waits) {
+    which.waits = true;
+    thirsty_.push_back(&which);
+    metrics_.add(counter::pool_exhausted);
+  }
+}
+
+void network_actor::secured(secure_stream& which, std::uint64_t ns) {
+  metrics_.add(counter::tls_handshakes);
+  if (which.tls().resumed())
+    metrics_.add(counter::tls_resumptions);
+  metrics_.observe(histogram::tls_handshake, ns);
+}
+
+void network_actor::insecure(secure_stream& which, runtime::tls_fault why) {
+  metrics_.add(counter_of(why));
+  if (why == runtime::tls_fault::truncated) // so many clients end that it says nothing of security
+    return;
+  metrics_.add(counter::errors_auth);
+  runtime::log(runtime::log_level::info, "tls_refused",
+               {{"reason", runtime::name_of(why)}, {"detail", which.tls().describe_fault()}});
 }
 
 // -- what sessions ask -----------------------------------------------------------------------

@@ -10,7 +10,9 @@
 #include <caf/actor.hpp>
 
 #include "actors/messages.hpp"
+#include "actors/secure_stream.hpp"
 #include "actors/session.hpp"
+#include "actors/tls_source.hpp"
 #include "runtime/lane.hpp"
 #include "runtime/metrics.hpp"
 
@@ -23,6 +25,7 @@ struct network_options {
   std::uint32_t max_frame_bytes = 16 * MiB;
   std::uint64_t idle_timeout_ns = 0; ///< 0: none
   bool tcp_nodelay = true;
+  const tls_source* tls = nullptr; ///< null: connections are not encrypted
 };
 
 /// Memory of one network actor; made before the actor system and destroyed after it.
@@ -30,16 +33,21 @@ struct network_memory {
   explicit network_memory(std::uint32_t connections) : read_messages(connections) {}
   std::unique_ptr<runtime::buffer_pool> assembly; ///< torn frames
   std::unique_ptr<runtime::buffer_pool> send;     ///< replies on their way out
+  std::unique_ptr<runtime::buffer_pool> plain;    ///< what was decrypted; with TLS only
+  std::unique_ptr<runtime::buffer_pool> cipher;   ///< what was encrypted; with TLS only
   runtime::message_pool<frames> frames_messages{messages_in_flight};
   runtime::message_pool<read_request> read_messages; ///< a connection reads one thing at a time
   std::atomic<std::uint64_t> plain_bytes{0}; ///< decompressed payloads that wait for ingestion
 
+  /// `plain_buffers`: as many as the lane receives into; 0 without TLS.
   static result<std::unique_ptr<network_memory>> make(std::uint32_t assembly_buffers,
-                                                      std::uint32_t connections, int numa_node);
+                                                      std::uint32_t connections,
+                                                      std::uint32_t plain_buffers, int numa_node);
 };
 
 class network_actor final : public runtime::resident_actor<>,
                             private session_host,
+                            private secure_host,
                             private runtime::acceptor,
                             private runtime::lane_timer {
  public:
@@ -73,12 +81,19 @@ class network_actor final : public runtime::resident_actor<>,
   void ended(session& which) override;
   [[nodiscard]] std::uint64_t now_ns() const override { return now_ns_; }
 
+  // -- secure_host
+  runtime::buffer_ref plain_buffer() override { return memory_.plain->take(); }
+  runtime::buffer_ref cipher_buffer() override { return memory_.cipher->take(); }
+  void wants(secure_stream& which) override;
+  void again(secure_stream& which) override;
+  void secured(secure_stream& which, std::uint64_t ns) override;
+  void insecure(secure_stream& which, runtime::tls_fault why) override;
+
   // -- runtime::acceptor, runtime::lane_timer
   void accepted(std::int32_t socket_or_error) override;
   void accept_stopped() override;
   void expired(std::uint64_t now_ns) override;
 
-  void read(session& from, const read_request& wanted);
   bool read_for(session& from, wire::command code, byte_view payload);
   void to_metadata(session& from, wire::command code, byte_view payload);
   frames* frames_for(std::size_t shard, std::size_t pieces);
@@ -94,6 +109,8 @@ class network_actor final : public runtime::resident_actor<>,
   void begin_drain();
   void say_drained();
   void listen();
+  bool resume_secure(bool fed);
+  [[nodiscard]] bool begin(session& fresh, int socket);
   static void feed(void* self);
 
   const network_options options_;
@@ -104,6 +121,10 @@ class network_actor final : public runtime::resident_actor<>,
   assembly_budget budget_;
   std::vector<runtime::message_ref<frames>> filling_; // by shard
   std::vector<std::unique_ptr<session>> sessions_;
+  std::vector<std::unique_ptr<secure_stream>> secure_; // by session; with TLS only
+  std::vector<secure_stream*> resuming_;
+  std::vector<secure_stream*> resumed_; // memory for the turn
+  std::vector<secure_stream*> thirsty_; // wait for a buffer
   std::vector<std::uint32_t> free_;
   std::vector<session*> active_;
   std::vector<session*> working_;

@@ -46,6 +46,21 @@ session::session(session_host& host, std::uint16_t network, std::uint32_t number
 }
 
 void session::begin(runtime::reactor& io, int socket) {
+  reset();
+  open_with(io.add(socket, *this));
+}
+
+result<> session::begin(runtime::reactor& io, int socket, secure_stream& through,
+                        std::shared_ptr<const runtime::tls_context> context) {
+  reset();
+  const auto begun = through.begin(io, socket, std::move(context), *this);
+  if (!begun)
+    return tl::unexpected{begun.error()};
+  open_with(**begun);
+  return {};
+}
+
+void session::reset() {
   LANCE_CHECK(free(), number_);
   ++generation_;
   assembler_.emplace(payload_limit_, budget_);
@@ -54,7 +69,10 @@ void session::begin(runtime::reactor& io, int socket) {
   out_size_ = 0;
   replies_ = reply_queue{};
   last_receive_ns_ = host_.now_ns();
-  handle_ = &io.add(socket, *this);
+}
+
+void session::open_with(runtime::socket_handle& handle) {
+  handle_ = &handle;
   receiving_ = true;
   handle_->resume_receive();
 }

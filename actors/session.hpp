@@ -12,6 +12,7 @@
 #include "actors/frame_assembler.hpp"
 #include "actors/messages.hpp"
 #include "actors/reply_queue.hpp"
+#include "actors/secure_stream.hpp"
 #include "runtime/reactor.hpp"
 
 namespace lance::actors {
@@ -56,6 +57,10 @@ class session final : public runtime::stream {
 
   /// Takes over a connected socket. The session must be free.
   void begin(runtime::reactor& io, int socket);
+  /// The same for an encrypted connection, through a stream that nobody else uses meanwhile.
+  /// Errors: internal; the socket is the caller's then.
+  [[nodiscard]] result<> begin(runtime::reactor& io, int socket, secure_stream& through,
+                               std::shared_ptr<const runtime::tls_context> context);
 
   // -- from the network actor --------------------------------------------------------------------
   /// Cuts and hands on what has been received, as far as credit and memory allow.
@@ -113,6 +118,8 @@ class session final : public runtime::stream {
     return (in.buffer ? in.buffer.data() : kept_.data()) + in.begin;
   }
   void keep_apart();
+  void reset();
+  void open_with(runtime::socket_handle& handle);
   bool encode_ready();
   bool encode_slot(const reply_slot& slot);
   bool send_body();

@@ -16,6 +16,7 @@
 #include <caf/send.hpp>
 #include <unistd.h>
 
+#include "actors/certificate_watch.hpp"
 #include "actors/disk_watch.hpp"
 #include "actors/http.hpp"
 #include "actors/ingestion_actor.hpp"
@@ -81,6 +82,10 @@ choice choose(const config::config& values) {
                  : made.capabilities.registered_buffers ? "io_uring"
                                                         : "io_uring (buffers not registered)";
   return made;
+}
+
+std::int64_t seconds_now(const runtime::clock& clock) {
+  return static_cast<std::int64_t>(clock.wall_ns() / s_in_ns);
 }
 
 /// A random (version 4) UUID.
@@ -208,7 +213,9 @@ struct server::parts {
   storage::disk_level first_level = storage::disk_level::ok;
   mutable std::mutex given_up_mutex;
   std::string given_up;
-  std::vector<listening_socket> listeners; ///< one per network actor
+  std::vector<listening_socket> listeners;         ///< one per network actor
+  std::unique_ptr<certificate_watch> certificates; ///< null: no encryption
+  runtime::metric_set* own_metrics = nullptr;      ///< the main thread's
   std::vector<std::unique_ptr<network_memory>> network_pools;
   std::vector<std::unique_ptr<shard_memory>> shard_pools;
   caf::actor_system_config caf_config;
@@ -226,6 +233,10 @@ struct server::parts {
   result<> open_http(const config::loaded& loaded, std::string& explanation);
   void tell_routes(caf::scoped_actor& self);
   bool close_everything(std::uint64_t limit_ms);
+  void look_at_certificates(bool forced) {
+    if (certificates != nullptr)
+      certificates->look(seconds_now(clock), forced, *own_metrics);
+  }
   void watch_disk(const config::config& values);
   void give_up(std::string why);
 };
@@ -286,7 +297,8 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     // A torn frame of the largest size, beside others.
     const auto buffers =
         static_cast<std::uint32_t>(values.network.max_frame_bytes / (64 * KiB) + 64);
-    auto memory = network_memory::make(buffers, connections, plan.lanes[lane].node);
+    const auto plain = certificates != nullptr ? chosen.plan.memory.receive.count : 0;
+    auto memory = network_memory::make(buffers, connections, plain, plan.lanes[lane].node);
     if (!memory)
       return failed(memory.error(), "no memory for receive buffers");
     network_pools.push_back(std::move(*memory));
@@ -322,6 +334,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     options.max_frame_bytes = static_cast<std::uint32_t>(values.network.max_frame_bytes);
     options.idle_timeout_ns = values.network.idle_timeout_ms * ms_in_ns;
     options.tcp_nodelay = values.network.tcp_nodelay;
+    options.tls = certificates != nullptr ? &certificates->source() : nullptr;
     networks.push_back(lanes.spawn_on<network_actor>(
         plan.network_lanes[i], options, std::ref(*network_pools[i]), std::ref(metrics.make_set())));
   }
@@ -424,6 +437,11 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
   }
   for (const auto& notice : config::absent_hardware(values, the.chosen.machine))
     runtime::log(log_level::warning, "absent_hardware", {{"notice", notice}});
+  auto certificates = certificate_watch::make(values.tls, seconds_now(the.clock), explanation);
+  if (!certificates)
+    return tl::unexpected{certificates.error()};
+  the.certificates = std::move(*certificates);
+  the.own_metrics = &the.metrics.make_set();
   the.state.coordinator_ready = true; // alone, there is nobody to coordinate with
   the.metrics.set_info(runtime::info::build_version, version);
   // HTTP first: the startup probe shows recovery while it runs.
@@ -459,6 +477,7 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
     return tl::unexpected{done.error()};
   if (auto done = the.await_logs(explanation); !done)
     return tl::unexpected{done.error()};
+  the.look_at_certificates(false);
   the.state.startup_complete = true;
   the.state.data_plane_ready = true;
   std::string cpus;
@@ -475,8 +494,19 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
                 {"cpus", cpus},
                 {"shards", the.chosen.plan.shards.size()},
                 {"fused", the.chosen.plan.fused},
+                {"tls", the.certificates != nullptr},
                 {"buffers_mib", the.chosen.plan.memory.total / MiB}});
   return std::unique_ptr<server>{new server(std::move(parts))};
+}
+
+std::string check_files(const config::config& values) {
+  std::string why;
+  (void)certificate_watch::make(values.tls, seconds_now(runtime::real_clock{}), why);
+  return why;
+}
+
+void server::refresh(bool forced) {
+  parts_->look_at_certificates(forced);
 }
 
 server::~server() {

@@ -23,6 +23,9 @@ struct bound_addresses {
 /// Lanes, backend and memory as chosen for this machine, as comment lines for --print-config.
 [[nodiscard]] std::string describe_placement(const config::config& values);
 
+/// What only the files themselves can show to be wrong (certificates, keys). Empty: nothing is.
+[[nodiscard]] std::string check_files(const config::config& values);
+
 class server {
  public:
   /// Opens the data directory, recovers, starts all actors and listens. Blocks until the node
@@ -38,6 +41,9 @@ class server {
   /// Why the node has to end although nobody asked for it: a SIGTERM to this process comes with it.
   /// Empty when it has not.
   [[nodiscard]] std::string gave_up() const;
+  /// Looks for changed certificates; called every second or so, and `forced` on the operator's
+  /// word.
+  void refresh(bool forced);
   /// Stops accepting, answers what was received, closes the logs. False when `limit_ms` were not
   /// enough for that; what was acknowledged is durable in either case.
   [[nodiscard]] bool drain(std::uint64_t limit_ms);

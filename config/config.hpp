@@ -98,6 +98,8 @@ struct tls_section {
   std::string ca;
   bool require_client_cert = false;
   tls_version min_version = tls_version::tls_1_2;
+  std::string ciphers;
+  std::string ciphersuites;
 };
 
 struct auth_section {

@@ -87,7 +87,9 @@ class judgement {
           wrong(all[i].first,
                 "is the same address as " + std::string{all[j].first} + ": give it another port");
     for (const auto& [path, address] : all) {
-      const bool off = address->empty() || path == "network.peer_bind"; // not opened alone
+      const bool encrypted = path == "network.bind" && !values_.tls.cert.empty();
+      // The peers' port is not opened alone.
+      const bool off = address->empty() || path == "network.peer_bind" || encrypted;
       if (!off && !address->starts_with("127.") && !address->starts_with("localhost:") &&
           !address->starts_with("[::1]:"))
         note(path, "= \"" + *address +
