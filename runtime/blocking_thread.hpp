@@ -20,16 +20,26 @@ class blocking_job {
   ~blocking_job() = default;
 };
 
+/// Where blocking deeds go: the helper thread, or a simulated one.
+class job_runner {
+ public:
+  /// Jobs are run one after the other in the order given.
+  virtual void submit(blocking_job& job) = 0;
+
+ protected:
+  ~job_runner() = default;
+};
+
 /// Runs jobs one after the other in the order given. The queue is intrusive: its bound is the
 /// number of jobs that exist (each log and each read slot owns exactly one or two).
-class blocking_thread {
+class blocking_thread final : public job_runner {
  public:
   /// `waker` is called on the helper thread whenever a job is ready for deliver().
   blocking_thread(void (*waker)(void*), void* context);
   /// Finishes what was submitted (without finish()), then joins.
   ~blocking_thread();
 
-  void submit(blocking_job& job);
+  void submit(blocking_job& job) override;
   /// Calls finish() of all done jobs, on the caller's thread; true if there were any.
   bool deliver();
   [[nodiscard]] bool ready() const noexcept {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/check.hpp"
+#include "runtime/plant.hpp"
 
 namespace lance::storage {
 
@@ -29,13 +30,13 @@ appender::appender(const append_start& start, const options& chosen, runtime::bu
       grant_(start.grant) {
   LANCE_CHECK(pool.buffer_bytes() >= block_bytes && pool.buffer_bytes() % block_bytes == 0,
               pool.buffer_bytes());
-  reserved_.reserve(max_payload_bytes / pool.buffer_bytes() + 2);
+  reserved_.reserve(chosen.payload_bytes_max / pool.buffer_bytes() + 2);
 }
 
 result<sealed_batch> appender::append(const append_request& request) {
   const auto length = length_of(request.payload);
   const bool control = (request.flags & batch_flag::control) != 0;
-  if (length > max_payload_bytes)
+  if (length > options_.payload_bytes_max)
     return fail(errc::too_large);
   if ((length == 0 && !control) || (control && request.record_count != 0) ||
       (request.flags & ~(batch_flag::control | batch_flag::source_compressed)) != 0)
@@ -167,7 +168,9 @@ void appender::stamp(batch_header& header, const append_request& request) {
   header.record_count = request.record_count;
   header.payload_crc = request.payload_crc;
   header.producer_epoch = request.producer_epoch;
-  header.append_time_ns = std::max(request.wall_ns, at_.last_time_ns);
+  header.append_time_ns = runtime::planted(runtime::plant::clock_taken_as_it_is)
+                              ? request.wall_ns
+                              : std::max(request.wall_ns, at_.last_time_ns);
   header.key = keys_.next(request.wall_ns);
   header.producer_id = request.producer_id;
   header.producer_sequence = request.producer_sequence;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/plant.hpp"
+
 namespace lance::storage {
 
 // Whole batches are read in pieces where a byte is cheapest; headers alone by a few pages.
@@ -55,7 +57,7 @@ bool batch_walk::follows(const batch_header& header) const noexcept {
 result<bool> batch_walk::payload_holds(const batch_header& header) {
   auto at = position_ + batch_header_bytes;
   const auto end = at + header.payload_length;
-  if (!verify_payloads_) {
+  if (!verify_payloads_ || runtime::planted(runtime::plant::checksum_unchecked)) {
     const auto size = data_.size();
     if (!size)
       return tl::unexpected(size.error());

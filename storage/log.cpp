@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/check.hpp"
+#include "runtime/plant.hpp"
 #include "storage/layout.hpp"
 #include "storage/log_writer.hpp"
 #include "storage/open_log.hpp"
@@ -287,6 +288,9 @@ segment_removal log::take_before(batch_number number) {
   auto end = std::find_if(segments.begin(), segments.end(), [=](const auto& each) {
     return !is_closed(each) || each->facts().end_number() > number;
   });
+  if (runtime::planted(runtime::plant::one_segment_too_many) && end != segments.begin() &&
+      end != segments.end() && is_closed(*end))
+    ++end;
   if (end == segments.begin() || core_->writer.state() == log_state::damaged)
     return removal;
   if (end == segments.end()) {

@@ -46,7 +46,7 @@ struct log_environment {
   const runtime::clock* clock = nullptr;
   /// Runs the slow deeds (preparing, closing, directory syncs) off the lane; null runs them inline.
   /// Its deliver() is called by the lane.
-  runtime::blocking_thread* helper = nullptr;
+  runtime::job_runner* helper = nullptr;
   log_owner* owner = nullptr; ///< may be null
   std::string quarantine;     ///< directory for what recovery sets aside; made when needed
   options chosen;

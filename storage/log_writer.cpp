@@ -5,8 +5,12 @@
 
 #include "runtime/check.hpp"
 #include "runtime/log.hpp"
+#include "runtime/plant.hpp"
 
 namespace lance::storage {
+
+using runtime::plant;
+using runtime::planted;
 
 log_writer::log_writer(const log_environment& environment, const log_policy& policy,
                        opened_log& opened, std::vector<std::shared_ptr<segment>>& segments,
@@ -56,7 +60,8 @@ void log_writer::submit(sealed_run& run) {
 
 // With durability::memory a batch counts as soon as its segment is the active one.
 void log_writer::expose_what_may() {
-  if (policy_.level != durability::memory || active_ == nullptr)
+  const bool at_once = policy_.level == durability::memory || planted(plant::ack_before_write);
+  if (!at_once || active_ == nullptr)
     return;
   while (exposed_ < queue_.size() && queue_.batch(exposed_).segment == active_->facts().id)
     expose_next();
@@ -116,7 +121,7 @@ void log_writer::start_group(std::uint64_t now_ns) {
   waiting_since_ns_ = group_.batches == queue_.size() ? 0 : now_ns;
   request_.parts.clear();
   queue_.cut(group_, request_.parts);
-  request_.flush = policy_.level == durability::fsync;
+  request_.flush = policy_.level == durability::fsync && !planted(plant::group_without_flush);
   // record 6/9: written and synced
   active_->data().write(request_);
 }
@@ -145,6 +150,11 @@ void log_writer::group_written(result<> outcome) {
   }
   if (flush_only_)
     return flush_written(outcome);
+  if (!outcome && parts_done_ && planted(plant::retry_after_failed_flush)) {
+    request_.parts.clear();
+    in_flight_ = true;
+    return active_->data().write(request_);
+  }
   if (!outcome) {
     busy_ = false;
     const auto& why = outcome.error();
@@ -155,7 +165,7 @@ void log_writer::group_written(result<> outcome) {
     stalled_ = true;
     return note_change();
   }
-  waits_for_name_ = activate_job_.busy || activation_failed_;
+  waits_for_name_ = (activate_job_.busy || activation_failed_) && !planted(plant::name_not_awaited);
   if (!waits_for_name_)
     conclude_group();
 }
@@ -236,7 +246,8 @@ void log_writer::tick(std::uint64_t now_ns) {
         now_ns - last_flush_ns_ >= environment_.chosen.lazy_flush_ns)
       start_flush();
     if (active_ != nullptr && active_->growing() != nullptr)
-      index_.write(*active_->growing(), flushed_batches_);
+      index_.write(*active_->growing(),
+                   planted(plant::index_ahead_of_flush) ? written_batches_ : flushed_batches_);
     keep_space();
     close_next();
     pump(now_ns);

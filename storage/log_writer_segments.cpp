@@ -4,6 +4,7 @@
 
 #include "runtime/check.hpp"
 #include "runtime/log.hpp"
+#include "runtime/plant.hpp"
 #include "storage/layout.hpp"
 #include "storage/log_writer.hpp"
 #include "storage/segment_files.hpp"
@@ -34,7 +35,8 @@ void log_writer::go_on_with_active(opened_log& opened) {
 // The spare becomes the active segment; the one before is flushed first, so that a segment that has
 // a successor is always whole. False: not yet, a completion will come.
 bool log_writer::enter_segment(segment_id id) {
-  if (active_ != nullptr && flushed_batches_ < written_batches_) {
+  if (active_ != nullptr && flushed_batches_ < written_batches_ &&
+      !runtime::planted(runtime::plant::last_flush_dropped)) {
     start_flush();
     return false;
   }

@@ -2,12 +2,17 @@
 
 namespace lance::storage {
 
+static_assert(min_segment_bytes == 2 * max_payload_bytes);
+
 std::string_view validate(const options& chosen) noexcept {
-  if (chosen.segment_bytes < min_segment_bytes || chosen.segment_bytes > max_segment_bytes)
+  if (chosen.payload_bytes_max < block_bytes || chosen.payload_bytes_max > max_payload_bytes)
+    return "payload_bytes_max must lie between 4 KiB and 16 MiB";
+  if (chosen.segment_bytes < 2 * chosen.payload_bytes_max ||
+      chosen.segment_bytes > max_segment_bytes)
     return "segment_bytes must lie between 32 MiB (the largest batch must fit) and 4 GiB - 4 KiB";
   if (chosen.segment_bytes % block_bytes != 0)
     return "segment_bytes must be a multiple of 4096";
-  if (chosen.allocate_bytes < 2 * (max_payload_bytes + block_bytes) ||
+  if (chosen.allocate_bytes < 2 * (chosen.payload_bytes_max + block_bytes) ||
       chosen.allocate_bytes % block_bytes != 0)
     return "allocate_bytes must be a multiple of 4096 and at least 32 MiB + 8 KiB";
   if (chosen.preallocate_bytes % block_bytes != 0 || chosen.preallocate_bytes > 1 * GiB)

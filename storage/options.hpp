@@ -23,6 +23,8 @@ inline constexpr std::uint64_t min_segment_bytes = 32 * MiB;
 inline constexpr std::uint64_t max_segment_bytes = 4 * GiB - block_bytes;
 
 struct options {
+  /// Largest payload that is taken. Smaller only where segments are to be small: in simulations.
+  std::uint64_t payload_bytes_max = max_payload_bytes;
   /// Bytes per segment file, allocated ahead. 128 MiB: 0.1 s of this disk's bandwidth to copy, 8
   /// files per GiB, at most that much to walk after a crash without an index.
   std::uint64_t segment_bytes = 128 * MiB;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "runtime/plant.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 
@@ -37,8 +38,11 @@ result<> walk_on(batch_walk& walk, recovered_segment& found) {
     const auto batch = walk.next();
     if (!batch)
       return tl::unexpected(batch.error());
-    if (!*batch)
+    if (!*batch) {
+      if (runtime::planted(runtime::plant::last_batch_forgotten) && found.batches_walked > 0)
+        found.entries.pop_back();
       return {};
+    }
     found.entries.push_back(entry_of(**batch));
     ++found.batches_walked;
   }
@@ -126,7 +130,9 @@ result<quarantine_use> use_of(disk& door, const std::string& directory) {
   return use;
 }
 
-result<> copy_range(file& from, std::uint64_t begin, std::uint64_t end, file& to) {
+// To position `begin - shift` and on of `to`, which may be the same file.
+result<> copy_range(file& from, std::uint64_t begin, std::uint64_t end, file& to,
+                    std::uint64_t shift) {
   std::vector<std::byte> piece(piece_bytes);
   for (auto at = begin; at < end;) {
     const auto wanted = std::min<std::uint64_t>(piece.size(), end - at);
@@ -135,7 +141,7 @@ result<> copy_range(file& from, std::uint64_t begin, std::uint64_t end, file& to
       return tl::unexpected(got.error());
     if (*got == 0)
       return {};
-    if (const auto put = to.write_now(at - begin, {piece.data(), *got}); !put)
+    if (const auto put = to.write_now(at - shift, {piece.data(), *got}); !put)
       return put;
     at += *got;
   }
@@ -158,7 +164,7 @@ result<std::string> copy_to_quarantine(disk& door, file& data, std::uint64_t beg
   auto target = door.open(path, {.create = true});
   if (!target)
     return tl::unexpected(target.error());
-  auto done = copy_range(data, begin, end, **target);
+  auto done = copy_range(data, begin, end, **target, begin);
   if (done)
     done = (*target)->sync();
   if (done)
@@ -255,6 +261,10 @@ result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end,
   if (const auto cut = data.truncate(end); !cut)
     return tl::unexpected(cut.error());
   return report;
+}
+
+result<> rewrite(file& data, std::uint64_t begin, std::uint64_t end) {
+  return copy_range(data, begin, end, data, 0);
 }
 
 } // namespace lance::storage

@@ -59,4 +59,8 @@ result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end,
                                    const std::string& quarantine, const std::string& name,
                                    const options& chosen);
 
+/// Writes bytes [begin, end) of a buffered file to where they are, so that the next sync has to
+/// make them durable whatever became of earlier ones. Errors: io_failed.
+result<> rewrite(file& data, std::uint64_t begin, std::uint64_t end);
+
 } // namespace lance::storage

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/plant.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/options.hpp"
 
 namespace lance::storage {
+
+using runtime::plant;
+using runtime::planted;
 
 namespace {
 
@@ -57,6 +61,8 @@ result<std::unique_ptr<file>> activate_spare(disk& door, const std::string& dire
   auto index = door.open(layout::join(directory, layout::index_name(segment)), {.create = true});
   if (index && !(*index)->truncate(0))
     index->reset();
+  if (planted(plant::directory_not_synced))
+    return index ? std::move(*index) : nullptr;
   if (const auto synced = door.sync_directory(directory); !synced)
     return tl::unexpected(synced.error());
   return index ? std::move(*index) : nullptr;
@@ -66,8 +72,8 @@ result<std::unique_ptr<mapping>> close_segment(disk& door, const std::string& di
                                                const segment_facts& facts, file& data,
                                                const index_view& index, std::size_t sound_entries) {
   const auto index_path = layout::join(directory, layout::index_name(facts.id));
-  auto done = data.truncate(facts.file_bytes);
-  if (done)
+  auto done = data.truncate(facts.file_bytes - (planted(plant::closed_cut_short) ? 1 : 0));
+  if (done && !planted(plant::close_not_synced))
     done = data.sync();
   if (done)
     done = write_index(door, index_path, log, facts.id, index, sound_entries);

@@ -1,0 +1,48 @@
+// Bugs on purpose, to prove that the simulator's checkers bite. In every build but the simulator's
+// `planted()` is false at compile time and costs nothing.
+#pragma once
+
+#include <cstdint>
+
+namespace lance::runtime {
+
+enum class plant : std::uint8_t {
+  none,
+  ack_before_write,         ///< a batch counts as durable when it is handed over
+  group_without_flush,      ///< a group is written, not flushed
+  retry_after_failed_flush, ///< a failed flush is simply asked for once more
+  last_flush_dropped,       ///< a segment is left with batches that were never flushed
+  name_not_awaited,         ///< the first group counts before its file's name is durable
+  directory_not_synced,     ///< a new segment's name is never synced
+  close_not_synced,         ///< a closed segment gets its name before its size is durable
+  closed_cut_short,         ///< a closed segment is cut one byte too early
+  index_ahead_of_flush,     ///< the index vouches for batches that are not flushed
+  tail_not_synced,          ///< what recovery read back is served without a flush
+  tail_not_rewritten,       ///< it is flushed, although an earlier flush may have lost it
+  checksum_unchecked,       ///< recovery believes a payload it did not verify
+  last_batch_forgotten,     ///< recovery leaves the last whole batch out
+  rot_unseen,               ///< reads from disk are not verified
+  reader_past_limit,        ///< a reader is given what lies beyond the limit it was given
+  one_segment_too_many,     ///< retention takes a segment that has batches to be kept
+  drop_not_synced,          ///< a segment that was dropped comes back
+  clock_taken_as_it_is,     ///< append times go back with the wall clock
+  records_counted_anew,     ///< record numbers begin at 0 after each opening
+  count
+};
+
+#ifdef LANCE_PLANTS
+#ifndef LANCE_PLANT
+#define LANCE_PLANT 0
+#endif
+/// The simulator's choice; one thread. -DLANCE_PLANT=n is the choice of a build.
+inline plant planted_now = static_cast<plant>(LANCE_PLANT);
+[[nodiscard]] inline bool planted(plant which) noexcept {
+  return planted_now == which;
+}
+#else
+[[nodiscard]] constexpr bool planted(plant) noexcept {
+  return false;
+}
+#endif
+
+} // namespace lance::runtime
