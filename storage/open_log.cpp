@@ -5,6 +5,7 @@
 
 #include "runtime/check.hpp"
 #include "runtime/log.hpp"
+#include "runtime/plant.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/log_start.hpp"
@@ -16,6 +17,8 @@ namespace lance::storage {
 namespace {
 
 using runtime::log_level;
+using runtime::plant;
+using runtime::planted;
 
 struct found_file {
   std::string name;
@@ -38,6 +41,7 @@ class opening {
   result<bool> take_closed(const found_file& one);
   result<bool> take_active(const found_file& one, const found_file* next);
   bool take_up_to_damage(const recovered_segment& found, std::unique_ptr<file> data);
+  result<> keep_for_good(file& data, const recovered_segment& found);
   result<> set_aside(file& data, const recovered_segment& found);
   result<> finish_close(const found_file& one, const recovered_segment& found, file& data);
   result<> go_on_with(const found_file& one, const recovered_segment& found,
@@ -231,15 +235,26 @@ result<bool> opening::take_active(const found_file& one, const found_file* next)
     return take_up_to_damage(*found, std::move(*data));
   if (const auto aside = set_aside(**data, *found); !aside)
     return tl::unexpected(aside.error());
-  // What was read back may never have been flushed; what is served or closed must be.
-  if (const auto synced = (*data)->sync(); !synced)
-    return tl::unexpected(synced.error());
+  if (const auto kept = keep_for_good(**data, *found); !kept)
+    return tl::unexpected(kept.error());
   last_ = found->entries.back();
   const auto taken = next == nullptr ? go_on_with(one, *found, std::move(*data))
                                      : finish_close(one, *found, **data);
   if (!taken)
     return tl::unexpected(taken.error());
   return true;
+}
+
+// What was read back may never have been flushed; what is served or closed must be. A flush alone
+// is not enough: where one has failed before, the kernel still shows bytes that the device does not
+// have and takes them for clean. So what the index does not vouch for is written once more.
+result<> opening::keep_for_good(file& data, const recovered_segment& found) {
+  const auto sound = found.sound_entries;
+  const auto from = sound == 0 ? 0 : found.entries[sound - 1].file_end();
+  if (!planted(plant::tail_not_rewritten))
+    if (const auto written = rewrite(data, from, found.facts.file_bytes); !written)
+      return written;
+  return planted(plant::tail_not_synced) ? result<>{} : data.sync();
 }
 
 // Readable up to the damage by an index in memory; the files stay as they were found.
@@ -377,7 +392,8 @@ result<> opening::note_end() {
   const auto& facts = made_.segments.back()->facts();
   start.next_number = facts.end_number();
   start.next_offset = facts.end_offset;
-  start.next_record = facts.end_record;
+  if (!planted(plant::records_counted_anew))
+    start.next_record = facts.end_record;
   start.last_term = last_.in_term;
   start.last_key = last_.key;
   start.last_time_ns = last_.append_time_ns;
