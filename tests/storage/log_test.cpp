@@ -137,9 +137,9 @@ TEST_CASE("segments roll, and closed ones have their exact size and whole index"
   for (std::size_t i = 0; i + 1 < log.segment_count(); ++i) {
     const auto& facts = log.segment_at(i);
     const auto name = "data/segments/t/0/" + layout::closed_name(facts.id, facts.last_ns);
-    CHECK(here.door.inode(name).size == facts.file_bytes);
+    CHECK(here.door.inode(name).size() == facts.file_bytes);
     CHECK(facts.batches == 6);
-    CHECK(here.door.inode("data/segments/t/0/" + layout::index_name(facts.id)).size ==
+    CHECK(here.door.inode("data/segments/t/0/" + layout::index_name(facts.id)).size() ==
           index_header_bytes + 6 * index_entry_bytes);
   }
   here.bench.verify_all(batch_number{1});
@@ -338,7 +338,7 @@ TEST_CASE("a segment is flushed before the next is begun, whatever the level", "
       return;
     for (const auto& name : here.names())
       if (layout::parse(name).kind == layout::file_kind::active_segment)
-        CHECK(here.door.inode("data/segments/t/0/" + name).unsynced.empty());
+        CHECK(here.door.inode("data/segments/t/0/" + name).synced());
     INFO(to);
     ++begun;
   };

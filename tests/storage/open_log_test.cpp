@@ -205,6 +205,28 @@ TEST_CASE("a closed segment that does not add up is damage", "[open_log]") {
   here.bench.verify_all(batch_number{1});
 }
 
+TEST_CASE("what a failed flush lost, though it reads well, is made durable before it is served",
+          "[open_log]") {
+  world here;
+  here.bench.append_durably(3, 9000);
+  here.door.faults.flush_in = 0;
+  REQUIRE(here.bench.append_next(9000));
+  REQUIRE(here.bench.append_next(9000));
+  here.bench.settle();
+  REQUIRE(here.bench.log().state() == log_state::fenced);
+  REQUIRE(here.bench.log().durable_next() == batch_number{4});
+
+  here.reopen(); // the process is new, the kernel is not: it shows the bytes and takes them for
+                 // clean
+  REQUIRE(here.bench.log().durable_next() == batch_number{6});
+  here.bench.verify_all(batch_number{1});
+  here.bench.stop();
+  here.door.crash();
+  REQUIRE(here.bench.open());
+  REQUIRE(here.bench.log().durable_next() == batch_number{6});
+  here.bench.verify_all(batch_number{1});
+}
+
 TEST_CASE("an error of the device while opening is no torn tail", "[open_log]") {
   world here;
   here.bench.append_durably(3, 1000);
