@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -10,6 +12,7 @@
 
 #include "actors/system.hpp"
 #include "config/keys.hpp"
+#include "config/nearest.hpp"
 #include "config/print.hpp"
 #include "runtime/log.hpp"
 #include "storage/data_dir.hpp"
@@ -109,6 +112,25 @@ int serve(lance::actors::server& server, const arguments& given, const loaded& f
   }
 }
 
+/// Says what is wrong with the words, and which flag an unknown one may mean.
+int report_usage(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))
+    return app.exit(error); // help and version are answers
+  std::vector<std::string> flags;
+  for (const auto* option : app.get_options())
+    for (const auto& name : option->get_lnames())
+      flags.push_back("--" + name);
+  std::cerr << "lance: " << error.what() << '\n';
+  for (const auto& word : app.remaining()) {
+    const auto flag = word.substr(0, word.find('='));
+    const auto meant = lance::config::nearest(flag, flags);
+    if (flag.starts_with("--") && !meant.empty())
+      std::cerr << "lance: " << flag << " is no flag; did you mean " << meant << "?\n";
+  }
+  std::cerr << "Try 'lance -h'.\n";
+  return exit_usage;
+}
+
 int run(const arguments& given) {
   if (!given.gen_config.empty()) {
     if (given.gen_config == "-") {
@@ -192,8 +214,7 @@ int main(int count, char** values) {
   try {
     app.parse(count, values);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : exit_usage;
+    return report_usage(app, error);
   }
   return run(given);
 }

@@ -77,7 +77,13 @@ exit_code tell(const CLI::App& app, const CLI::ParseError& why, console& io) {
     io.out.put(version ? std::string{why.what()} + "\n" : app.help("", mode));
     return exit_code::done;
   }
-  io.errors.put("lnc: " + std::string{why.what()} + "\nTry 'lnc -h' or 'lnc COMMAND -h'.\n");
+  std::string mistake = why.what();
+  // A misspelt command is first missed, and only then unexpected.
+  const bool missed = dynamic_cast<const CLI::RequiredError*>(&why) != nullptr;
+  if (const auto strange = app.remaining(true);
+      missed && !strange.empty() && !strange.front().starts_with('-'))
+    mistake = "'" + strange.front() + "' is no command";
+  io.errors.put("lnc: " + mistake + "\nTry 'lnc -h' or 'lnc COMMAND -h'.\n");
   return exit_code::usage;
 }
 

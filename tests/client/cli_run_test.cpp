@@ -187,6 +187,12 @@ TEST_CASE("wrong words are usage errors, told on stderr") {
   }
 }
 
+TEST_CASE("a command that is none is named") {
+  CHECK(lnc({"produse", "--topic", "x"}).errors.find("'produse' is no command") !=
+        std::string::npos);
+  CHECK(lnc({"topic", "lsit"}).errors.find("'lsit' is no command") != std::string::npos);
+}
+
 TEST_CASE("security that is not there is refused, not ignored") {
   const auto told = lnc({"--token-file", "/some/file", "topic", "list"});
   CHECK(told.code == exit_code::usage);

@@ -91,10 +91,19 @@ class CommandLine(harness.Test):
         self.assertIn("L1", outcome.errors + outcome.text)
 
     def test_unknown_flags_are_errors(self):
-        for words in (("--lissten", "127.0.0.1:0"), ("--check", "--node-id", "banana"), ("what",)):
+        for words in (("--lissten", "127.0.0.1:0"), ("--node-id", "banana", "--check"), ("what",)):
             outcome = self.lance(*words)
-            self.assertGreater(outcome.code, 0, words)
-            self.assertTrue(outcome.errors.strip())
+            self.assertEqual(outcome.code, 2, words)
+            self.assertIn(words[0].partition("=")[0], outcome.errors)
+
+    def test_an_unknown_flag_is_answered_with_the_nearest_one(self):
+        for words, nearest in ((("--lissten", "127.0.0.1:0"), "--listen"),
+                               (("--nod-id=3",), "--node-id"), (("--print-confg",),
+                                                                "--print-config")):
+            outcome = self.lance(*words)
+            self.assertEqual(outcome.code, 2, words)
+            self.assertIn(f"did you mean {nearest}?", outcome.errors)
+        self.assertNotIn("did you mean", self.lance("--entirely-else").errors)
 
     def test_an_unknown_environment_key_is_an_error_that_names_the_nearest(self):
         outcome = self.lance("--check", env={"LANCE_IO_BACKNED": "pwritev"})
