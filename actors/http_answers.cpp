@@ -110,7 +110,9 @@ http_answer answer_health_port(std::string_view method, std::string_view path, h
   if (path == "/admin/info")
     return info(providers);
   if (path == "/admin/config")
-    return reply(200, {{"status", "ok"}, {"config", providers.config_text()}});
+    return reply(200, {{"status", "ok"},
+                       {"note", "effective values with their origin"},
+                       {"config", providers.config_text()}});
   return answer_error(404);
 }
 

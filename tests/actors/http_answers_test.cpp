@@ -97,7 +97,9 @@ TEST_CASE("information, configuration and metrics") {
   health state;
   check(get(state, "/admin/info"), 200,
         R"({"version":"0.1.0","build":"abc release","uptime_secs":77})");
-  check(get(state, "/admin/config"), 200, R"({"status":"ok","config":"[node]\nid = 1\n"})");
+  check(get(state, "/admin/config"), 200,
+        R"({"status":"ok","note":"effective values with their origin",)"
+        R"("config":"[node]\nid = 1\n"})");
   for (const auto& answer :
        {get(state, "/metrics"), answer_metrics_port("GET", "/metrics", providers())}) {
     CHECK(answer.status == 200);
@@ -111,7 +113,8 @@ TEST_CASE("a configuration with bytes that are no UTF-8 is still JSON") {
   auto from = providers();
   from.config_text = [] { return std::string{"data_dir = \"/\xff\"\x01"}; };
   check(answer_health_port("GET", "/admin/config", state, from), 200,
-        "{\"status\":\"ok\",\"config\":\"data_dir = \\\"/\xEF\xBF\xBD\\\"\\u0001\"}");
+        "{\"status\":\"ok\",\"note\":\"effective values with their origin\","
+        "\"config\":\"data_dir = \\\"/\xEF\xBF\xBD\\\"\\u0001\"}");
 }
 
 TEST_CASE("everything else is refused") {
