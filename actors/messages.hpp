@@ -68,7 +68,7 @@ struct frames {
   std::atomic<std::uint64_t>* plain_bytes = nullptr; ///< counts them while they live
   std::array<std::byte, small_frame_bytes> scratch;
   bool scratch_used = false;
-  std::uint64_t received_ns = 0; ///< steady time of the newest batch in it
+  std::uint64_t received_ns = 0; ///< of its first batch; once sent, when it was handed on
   std::size_t taken = 0;         ///< ingestion's: so many batches are done
 
   frames() {

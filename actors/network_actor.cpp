@@ -256,6 +256,7 @@ void network_actor::expired(std::uint64_t now_ns) {
       metrics_.add(counter::errors_timeout);
   metrics_.set(gauge::connection_saturation,
                static_cast<double>(connections_) / options_.max_connections);
+  metrics_.set(gauge::queue_saturation, memory_.frames_messages.under_way());
   home_lane().arm(*this, now_ns + sweep_every_ns);
 }
 
@@ -410,8 +411,13 @@ frames* network_actor::frames_for(std::size_t shard, std::size_t pieces) {
 }
 
 void network_actor::send_frames(std::size_t shard) {
-  if (filling_[shard] && !filling_[shard]->batches.empty())
-    memory_.frames_messages.send(routes_.ingestion[shard], std::move(filling_[shard]), context());
+  if (!filling_[shard] || filling_[shard]->batches.empty())
+    return;
+  auto& filled = *filling_[shard];
+  const auto now_ns = home_lane().time().steady_ns();
+  metrics_.observe(histogram::stage_parse, now_ns - std::min(filled.received_ns, now_ns));
+  filled.received_ns = now_ns; // the next stage begins
+  memory_.frames_messages.send(routes_.ingestion[shard], std::move(filling_[shard]), context());
 }
 
 void network_actor::add(frames& to, const incoming_batch& batch, byte_view piece) {

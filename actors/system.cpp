@@ -25,6 +25,7 @@
 #include "actors/metadata_actor.hpp"
 #include "actors/network_actor.hpp"
 #include "actors/poller_actor.hpp"
+#include "actors/traffic.hpp"
 #include "actors/upkeep_actor.hpp"
 #include "config/judge.hpp"
 #include "config/print.hpp"
@@ -216,6 +217,7 @@ struct server::parts {
   std::vector<listening_socket> listeners;         ///< one per network actor
   std::unique_ptr<certificate_watch> certificates; ///< null: no encryption
   runtime::metric_set* own_metrics = nullptr;      ///< the main thread's
+  traffic passed;
   std::vector<std::unique_ptr<network_memory>> network_pools;
   std::vector<std::unique_ptr<shard_memory>> shard_pools;
   caf::actor_system_config caf_config;
@@ -238,6 +240,9 @@ struct server::parts {
       certificates->look(seconds_now(clock), forced, *own_metrics);
   }
   void watch_disk(const config::config& values);
+  std::vector<const runtime::buffer_pool*> pools() const;
+  void show_alone(node_id self) const;
+  void show_load();
   void give_up(std::string why);
 };
 
@@ -258,6 +263,50 @@ void server::parts::watch_disk(const config::config& values) {
   watch = std::make_unique<disk_watch>(*door, values.node.data_dir,
                                        watermark_limits(values, storage), metrics.make_set());
   first_level = watch->look(clock.steady_ns()).level;
+}
+
+// Every pool of buffers but those the lanes receive into.
+std::vector<const runtime::buffer_pool*> server::parts::pools() const {
+  std::vector<const runtime::buffer_pool*> all;
+  for (const auto& each : network_pools)
+    all.insert(all.end(),
+               {each->assembly.get(), each->send.get(), each->plain.get(), each->cipher.get()});
+  for (const auto& each : shard_pools)
+    all.insert(all.end(), {each->ingestion.chunks.get(), each->poller.replies.get(),
+                           each->poller.reads.get()});
+  std::erase(all, nullptr); // those for TLS
+  return all;
+}
+
+// What GetClusterStatus says of a node alone, as figures.
+void server::parts::show_alone(node_id self) const {
+  using runtime::gauge;
+  own_metrics->set(gauge::cluster_leader_id, self.value);
+  for (const auto one : {gauge::cluster_node_count, gauge::cluster_healthy_nodes,
+                         gauge::cluster_is_leader, gauge::cluster_quorum_available,
+                         gauge::cluster_leader_ready, gauge::cluster_coordinator_ready})
+    own_metrics->set(one, 1);
+}
+
+void server::parts::show_load() {
+  using runtime::counter;
+  using runtime::gauge;
+  const auto rates =
+      passed.look({metrics.total(counter::batches_written), metrics.total(counter::bytes_ingested),
+                   metrics.total(counter::reads), metrics.total(counter::read_bytes)},
+                  clock.steady_ns());
+  own_metrics->set(gauge::ingest_ops_per_second, rates.ingest_ops);
+  own_metrics->set(gauge::ingest_bytes_per_second, rates.ingest_bytes);
+  own_metrics->set(gauge::read_ops_per_second, rates.read_ops);
+  own_metrics->set(gauge::read_bytes_per_second, rates.read_bytes);
+  double lent = 0;
+  double all = 0;
+  for (const auto* pool : pools()) {
+    const auto bytes = static_cast<double>(pool->buffer_bytes());
+    lent += bytes * pool->lent();
+    all += bytes * pool->count();
+  }
+  own_metrics->set(gauge::memory_saturation, all > 0 ? lent / all : 0);
 }
 
 // Any thread. The main thread waits for signals.
@@ -310,6 +359,10 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
       return failed(memory.error(), "no memory for append buffers");
     shard_pools.push_back(std::move(*memory));
   }
+
+  for (const auto* pool : pools())
+    if (pool->misplaced())
+      own_metrics->add(runtime::counter::numa_misaligned);
 
   caf_config.set("scheduler.max-threads", static_cast<std::size_t>(plan.workers));
   runtime::lane_scheduler::install(caf_config, lane_options(values, chosen, shard_pools));
@@ -478,6 +531,8 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
   if (auto done = the.await_logs(explanation); !done)
     return tl::unexpected{done.error()};
   the.look_at_certificates(false);
+  the.show_alone(the.home->identity().id);
+  the.show_load();
   the.state.startup_complete = true;
   the.state.data_plane_ready = true;
   std::string cpus;
@@ -507,6 +562,7 @@ std::string check_files(const config::config& values) {
 
 void server::refresh(bool forced) {
   parts_->look_at_certificates(forced);
+  parts_->show_load();
 }
 
 server::~server() {

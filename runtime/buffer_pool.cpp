@@ -36,7 +36,7 @@ result<std::unique_ptr<buffer_pool>> buffer_pool::make(const buffer_pool_options
   if (options.huge_pages)
     ::madvise(memory, pool->mapped_bytes_, MADV_HUGEPAGE); // advice: refusal costs speed only
   if (options.numa_node >= 0)
-    bind_memory(memory, pool->mapped_bytes_, options.numa_node);
+    pool->misplaced_ = !bind_memory(memory, pool->mapped_bytes_, options.numa_node);
   // Touched now, so that no page fault (11 us each here) is left for the record path.
   if (::madvise(memory, pool->mapped_bytes_, MADV_POPULATE_WRITE) != 0)
     std::memset(memory, 0, pool->mapped_bytes_);

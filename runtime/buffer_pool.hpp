@@ -96,6 +96,8 @@ class buffer_pool {
     return lent_.load(std::memory_order_relaxed);
   }
   [[nodiscard]] byte_span memory() const noexcept { return {memory_, mapped_bytes_}; }
+  /// A memory node was asked for, and the kernel did not bind the memory to it.
+  [[nodiscard]] bool misplaced() const noexcept { return misplaced_; }
   /// Called on the thread that returns a buffer after take() had come back empty. Set before use.
   void on_return(void (*waker)(void*), void* context) noexcept {
     waker_ = waker;
@@ -116,6 +118,7 @@ class buffer_pool {
   std::size_t mapped_bytes_ = 0;
   std::unique_ptr<buffer_slot[]> slots_;
   int registered_index_ = -1;
+  bool misplaced_ = false;
   void (*waker_)(void*) = nullptr;
   void* waker_context_ = nullptr;
   buffer_slot* free_ = nullptr; // the owner's

@@ -30,7 +30,6 @@ enum class counter : std::uint8_t {
   reads,
   read_bytes,
   consumer_throttled,
-  zero_copy_sends,
   log_recoveries,
   quarantined_bytes,
   retention_segments,
@@ -80,6 +79,18 @@ enum class gauge : std::uint8_t {
   disk_free_bytes,
   disk_watermark, ///< storage::disk_level
   ballast_bytes,
+  ingest_ops_per_second, ///< these four: over the last second or so
+  ingest_bytes_per_second,
+  read_ops_per_second,
+  read_bytes_per_second,
+  cluster_leader_id, ///< cluster_*: what GetClusterStatus tells
+  cluster_current_term,
+  cluster_node_count,
+  cluster_healthy_nodes,
+  cluster_is_leader,
+  cluster_quorum_available,
+  cluster_leader_ready,
+  cluster_coordinator_ready,
   tls_certificate_expiry,
   count_,
 };

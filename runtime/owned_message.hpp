@@ -157,6 +157,16 @@ class message_pool {
                                                              context);
   }
 
+  /// Share of the messages that are not here, 0 to 1. The sender's thread; walks the others.
+  [[nodiscard]] double under_way() const noexcept {
+    std::size_t here = 0;
+    for (const auto* list : {free_, returned_.load(std::memory_order_acquire)})
+      for (const auto* each = list; each != nullptr; each = each->next_free_)
+        ++here;
+    const auto all = static_cast<double>(store_.size());
+    return store_.empty() ? 0 : (all - static_cast<double>(here)) / all;
+  }
+
   /// Called on the thread that returns a message after take() had come back empty. Set before use.
   void on_return(void (*waker)(void*), void* context) noexcept {
     waker_ = waker;

@@ -147,3 +147,11 @@ TEST_CASE("more memory than there is comes back as an error") {
   const auto pool = buffer_pool::make({1, std::size_t{1} << 62, -1, false});
   CHECK_FALSE(pool.has_value());
 }
+
+TEST_CASE("a pool tells when its memory is not where it was asked for") {
+  const auto pool = [](int node) {
+    return *buffer_pool::make({.count = 1, .buffer_bytes = 4096, .numa_node = node});
+  };
+  CHECK_FALSE(pool(-1)->misplaced());
+  CHECK(pool(1000)->misplaced()); // no machine has it
+}

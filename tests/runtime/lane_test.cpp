@@ -454,6 +454,19 @@ std::unique_ptr<buffer_pool> buffers(std::uint32_t count) {
 
 } // namespace
 
+TEST_CASE("a pool of messages tells which share of them is under way") {
+  parcels pool{4};
+  CHECK(pool.under_way() == 0);
+  auto one = pool.take();
+  auto two = pool.take();
+  CHECK(pool.under_way() == 0.5);
+  one.reset();
+  CHECK(pool.under_way() == 0.25);
+  two.reset();
+  CHECK(pool.under_way() == 0);
+  CHECK(parcels{0}.under_way() == 0);
+}
+
 TEST_CASE("an owned message may be kept, and returns when let go", "[lane][caf]") {
   auto memory = buffers(8);
   parcels pool{8};

@@ -333,6 +333,50 @@ class MetricsText(harness.SharedBroker):
         self.assertLess(after.quantile("lance_ack_latency_seconds", 0.5), 5.0)
         self.assertGreater(after.value("lance_ack_latency_seconds_sum"), 0)
 
+    def test_the_load_of_the_last_second_and_of_the_memory(self):
+        topic = self.topic()
+        names = [f"lance_{deed}_{what}_per_second" for deed in ("ingest", "read")
+                 for what in ("ops", "bytes")] + ["lance_memory_saturation_ratio"]
+        seen = dict.fromkeys(names, 0.0)
+
+        def all_seen():
+            for _ in range(20):
+                self.client.ingest(b"r" * 1000, topic)
+                self.client.fetch(topic, 0)
+            now = self.broker.metrics()
+            seen.update({name: max(seen[name], now.value(name)) for name in names})
+            return all(seen.values())
+
+        self.assertTrue(harness.wait_until(all_seen), seen)
+        self.assertGreater(seen["lance_ingest_bytes_per_second"],
+                           100 * seen["lance_ingest_ops_per_second"])
+        self.assertLessEqual(seen["lance_memory_saturation_ratio"], 1)
+        self.assertTrue(harness.wait_until(
+            lambda: self.broker.metrics().value("lance_ingest_ops_per_second") == 0))
+
+    def test_a_node_alone_is_a_healthy_cluster_of_one(self):
+        metrics = self.broker.metrics()
+        status = self.client.cluster_status()
+        for name, value in (("leader_id", status["leader_id"]),
+                            ("current_term", status["current_term"]),
+                            ("node_count", status["node_count"]),
+                            ("healthy_nodes", status["healthy_nodes"]),
+                            ("is_leader", status["is_leader"]),
+                            ("quorum_available", status["quorum_available"]),
+                            ("leader_ready", 1), ("coordinator_ready", 1)):
+            self.assertTrue(metrics.has(f"lance_cluster_{name}"), name)
+            self.assertEqual(metrics.value(f"lance_cluster_{name}"), value, name)
+
+    def test_stages_on_the_way_in_are_timed(self):
+        for stage in ("parse", "queue", "write", "flush"):
+            def count(stage=stage):
+                return self.broker.metrics().value("lance_stage_seconds_count", stage=stage)
+
+            before = count()
+            for _ in range(10):
+                self.client.ingest(b"x", 0)
+            self.assertTrue(harness.wait_until(lambda: count() >= before + 10), stage)
+
     def test_the_text_is_what_prometheus_asks_for(self):
         status, content_type, text = self.broker.http("/metrics", name="metrics")
         self.assertEqual(status, 200)
