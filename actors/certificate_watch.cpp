@@ -37,20 +37,9 @@ certificate_watch::certificate_watch(const runtime::tls_server_settings& setting
                                      std::shared_ptr<const runtime::tls_context> first)
     : settings_(settings), source_(std::move(first)), seen_(read_stamps()) {}
 
-// A file that is not there has the stamp of nothing. Links are followed: platforms that mount
-// secrets swap a link.
 certificate_watch::stamps certificate_watch::read_stamps() const {
-  const auto of = [](const std::string& path) {
-    stamp made;
-    std::error_code fault;
-    const auto time = std::filesystem::last_write_time(path, fault);
-    if (path.empty() || fault)
-      return made;
-    made.time = time;
-    made.size = std::filesystem::file_size(path, fault);
-    return made;
-  };
-  return {of(settings_.cert), of(settings_.key), of(settings_.ca)};
+  return {file_stamp::of(settings_.cert), file_stamp::of(settings_.key),
+          file_stamp::of(settings_.ca)};
 }
 
 void certificate_watch::look(std::int64_t now_s, bool forced, runtime::metric_set& metrics) {

@@ -7,10 +7,10 @@
 
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 
+#include "actors/file_stamp.hpp"
 #include "actors/tls_source.hpp"
 #include "config/config.hpp"
 #include "runtime/metrics.hpp"
@@ -32,12 +32,7 @@ class certificate_watch {
   [[nodiscard]] const tls_source& source() const noexcept { return source_; }
 
  private:
-  struct stamp {
-    std::filesystem::file_time_type time{};
-    std::uintmax_t size = 0;
-    friend bool operator==(const stamp&, const stamp&) = default;
-  };
-  using stamps = std::array<stamp, 3>;
+  using stamps = std::array<file_stamp, 3>;
 
   certificate_watch(const runtime::tls_server_settings& settings,
                     std::shared_ptr<const runtime::tls_context> first);

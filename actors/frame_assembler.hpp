@@ -55,6 +55,8 @@ class frame_assembler {
   /// Takes bytes from the front of `bytes` (and shortens it) until a frame is whole or none are
   /// left. With `frame`, header() and pieces() hold until the next call.
   [[nodiscard]] assembly next(byte_view& bytes);
+  /// From the next frame on.
+  void set_payload_limit(std::uint32_t bytes) noexcept { limit_ = bytes; }
   /// The frame has been handed on: what it reserved is free for others, who may wait for it while
   /// this connection is silent. header() and pieces() hold no longer.
   void handed_on() noexcept {

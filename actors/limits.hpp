@@ -55,6 +55,14 @@ inline constexpr std::uint32_t client_log_max = 0x7fff'ffff;
 inline constexpr std::size_t secure_buffer_bytes = 64 * KiB;
 inline constexpr std::uint32_t cipher_buffers = 64;
 
+/// Until it has shown who it is, a connection sends frames up to this: the longest token.
+inline constexpr std::uint32_t stranger_frame_bytes = 8 * KiB;
+/// And it has so long to do so; where strangers may read, it is not asked to.
+inline constexpr std::uint64_t stranger_limit_ns = 10 * s_in_ns;
+/// Wrong tokens on one connection before it is closed. Tokens are too long to be guessed; who tries
+/// so often is broken or up to something.
+inline constexpr unsigned failed_logins_max = 10;
+
 /// A TLS handshake takes one or two round trips; who needs longer than this keeps a place occupied.
 inline constexpr std::uint64_t handshake_limit_ns = 10 * s_in_ns;
 

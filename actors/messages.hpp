@@ -13,6 +13,7 @@
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 
+#include "actors/caller.hpp"
 #include "actors/limits.hpp"
 #include "runtime/buffer_pool.hpp"
 #include "runtime/bytes.hpp"
@@ -198,11 +199,12 @@ inline constexpr std::uint64_t readers_wait_ns = 2 * s_in_ns; ///< how long one 
 
 // -- control ---------------------------------------------------------------------------------
 
-/// A control command that the metadata actor answers.
+/// A control command that the metadata actor answers. The gate has let it through.
 struct control_request {
   reply_address from;
   wire::command code{};
   std::vector<std::byte> payload;
+  std::shared_ptr<const caller> who; ///< null: everybody may see everything
 };
 
 /// Its answer: the payload of a control frame with this code, or an Ack frame with this batch id.
@@ -343,6 +345,13 @@ struct network_routes {
   caf::actor metadata;
 };
 
+/// Metadata to network, ahead of the answer to whoever made or deleted it: what the gate calls the
+/// topic. Empty: it is gone.
+struct topic_named {
+  topic_id id;
+  std::string name;
+};
+
 /// Drain: stop accepting, answer what was received, then say `drained`.
 struct stop_serving {
   caf::actor requester;
@@ -392,6 +401,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_described)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::network_routes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::stop_serving)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::drained)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::topic_named)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_grant)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::stop_waiting)

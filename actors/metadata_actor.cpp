@@ -98,6 +98,8 @@ storage::log_policy metadata_actor::policy_of(const cluster::topic& row) const {
 }
 
 void metadata_actor::begin() {
+  for (const auto& [id, row] : contents_.topics.topics())
+    tell_name(id, row.name);
   const auto opened = [this](bool made, errc) {
     if (!made)
       ++open_failed_;
@@ -113,6 +115,11 @@ void metadata_actor::begin() {
   open(contents_.topics.default_topic(), opened);
   for (const auto& [id, row] : contents_.topics.topics())
     open(row, opened);
+}
+
+void metadata_actor::tell_name(topic_id id, const std::string& name) {
+  for (const auto& network : routes_.networks)
+    send(network, topic_named{id, name});
 }
 
 void metadata_actor::open(const cluster::topic& row, continuation then) {
@@ -214,9 +221,12 @@ void metadata_actor::handle(control_request& request) {
                       wire::encode_topic(cluster::info_of(*found), wire::topic_form::published));
   }
   case command::list_topics: {
+    const auto book = request.who != nullptr ? options_.access->current() : nullptr;
     std::vector<wire::topic_info> rows;
     for (const auto& [id, row] : contents_.topics.topics())
-      rows.push_back(cluster::info_of(row));
+      if (book == nullptr || !book->rules ||
+          book->rules->allow_any(request.who->identities, row.name))
+        rows.push_back(cluster::info_of(row));
     return reply_json(to, wire::encode_topic_list(rows));
   }
   case command::set_retention: {
@@ -346,6 +356,7 @@ void metadata_actor::create(const reply_address& to, std::string name,
     }
     change(to, std::move(planned), why, [this, to, form](const cluster::metadata_change& applied) {
       const auto row = applied.row;
+      tell_name(row.id, row.name);
       open(row, [this, to, form, row](bool opened, errc refusal) {
         if (!opened)
           return refuse(to, refusal, "the topic is made, but its log could not be opened");
@@ -397,6 +408,7 @@ void metadata_actor::remove(const reply_address& to, topic_id id) {
                          : "Topic " + std::to_string(id.value) + " not found",
            [this, to, id](const cluster::metadata_change& applied) {
              const auto name = applied.row.name;
+             tell_name(id, {});
              vanishing_[name];
              // Replay drops the offsets where it meets the deletion; so here.
              (void)contents_.offsets.apply(cluster::offsets_dropped{log_of(id)});

@@ -11,6 +11,7 @@
 
 #include <caf/event_based_actor.hpp>
 
+#include "actors/access_book.hpp"
 #include "actors/journal.hpp"
 #include "actors/messages.hpp"
 #include "runtime/clock.hpp"
@@ -24,8 +25,9 @@ struct metadata_options {
   std::uint64_t max_frame_bytes = 16 * MiB;
   std::uint64_t linger_ns = 0;
   bool direct = true;
-  std::string backend;       ///< shown by Hello
-  wire::retention retention; ///< of topics without limits of their own
+  std::string backend;                   ///< shown by Hello
+  wire::retention retention;             ///< of topics without limits of their own
+  const access_source* access = nullptr; ///< which topics a caller may know of; null: all
 };
 
 class metadata_actor final : public caf::event_based_actor {
@@ -54,6 +56,7 @@ class metadata_actor final : public caf::event_based_actor {
   void subscribe(const reply_address& to, const wire::subscribe_request& asked);
   void commit(const reply_address& to, const wire::commit_offset_request& asked);
   void describe(const reply_address& to, const wire::describe_topic_request& asked);
+  void tell_name(topic_id id, const std::string& name);
   void open(const cluster::topic& row, continuation then);
   void append(std::vector<std::byte> entry, continuation then);
   void append_now(std::vector<std::byte> entry, continuation then);

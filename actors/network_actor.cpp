@@ -24,6 +24,8 @@ namespace {
 
 constexpr std::uint64_t sweep_every_ns = 1 * s_in_ns;
 constexpr std::uint64_t accept_again_ns = 100 * ms_in_ns;
+/// Lines of refused requests in one second; a stranger must not fill the log.
+constexpr unsigned audit_lines_max = 20;
 
 // The counters of faults stand in the order of the faults; `none` has none.
 counter counter_of(runtime::tls_fault why) noexcept {
@@ -109,6 +111,12 @@ caf::behavior network_actor::make_behavior() {
       [this](runtime::message_ref<outcomes>& settled) { take(*settled); },
       [this](runtime::message_ref<read_reply>& reply) { take(std::move(reply)); },
       [this](control_reply& reply) { take(reply); },
+      [this](topic_named& what) {
+        if (what.name.empty())
+          names_.remove(what.id);
+        else
+          names_.add(what.id, std::move(what.name));
+      },
       [this](const readers_wait&) { replies_wanted_until_ns_ = now_ns_ + readers_wait_ns; },
       [this](const stop_serving& wanted) {
         draining_for_ = wanted.requester;
@@ -213,12 +221,16 @@ void network_actor::accepted(std::int32_t socket_or_error) {
 }
 
 bool network_actor::begin(session& fresh, int socket) {
-  if (options_.tls == nullptr) {
+  bool begun = true;
+  if (options_.tls == nullptr)
     fresh.begin(home_lane().io(), socket);
+  else
+    begun = fresh.begin(home_lane().io(), socket, *secure_[fresh.number()], options_.tls->current())
+                .has_value();
+  if (begun) {
+    fresh.set_payload_limit(payload_limit_of(fresh));
     return true;
   }
-  if (fresh.begin(home_lane().io(), socket, *secure_[fresh.number()], options_.tls->current()))
-    return true;
   ::close(socket);
   metrics_.add(counter::tls_failures_internal);
   metrics_.add(counter::errors_internal);
@@ -251,6 +263,15 @@ void network_actor::expired(std::uint64_t now_ns) {
   for (auto& each : secure_)
     if (each->shaking_hands() && now_ns - each->began_ns() > handshake_limit_ns)
       each->time_out();
+  if (options_.access != nullptr && book().enabled)
+    forget_who_counts_no_more();
+  if (options_.access != nullptr && book().enabled && !book().write_only)
+    for (auto& each : sessions_)
+      if (each->open() && each->who() == nullptr && now_ns - each->begun_ns > stranger_limit_ns) {
+        each->close();
+        metrics_.add(counter::errors_auth);
+        metrics_.add(counter::auth_too_late);
+      }
   for (auto& each : sessions_)
     if (each->sweep(now_ns, options_.idle_timeout_ns, wanted))
       metrics_.add(counter::errors_timeout);
@@ -282,6 +303,162 @@ void network_actor::accept_stopped() {
 
 void network_actor::say_drained() {
   send(draining_for_, drained{options_.number});
+}
+
+// -- who is there ----------------------------------------------------------------------------
+
+const access_book& network_actor::book() {
+  if (book_ == nullptr || book_->edition != options_.access->edition()) {
+    book_ = options_.access->current();
+    forget_who_counts_no_more();
+  }
+  return *book_;
+}
+
+// Tokens that were revoked or have expired meanwhile: their connections are strangers' again.
+void network_actor::forget_who_counts_no_more() {
+  const auto now_s = home_lane().time().wall_ns() / s_in_ns;
+  for (auto& each : sessions_) {
+    if (!each->open() || each->who() == nullptr)
+      continue;
+    const auto gone = [&](const auto& identity) { return !book_->counts(identity, now_s); };
+    const auto& identities = each->who()->identities;
+    if (std::none_of(identities.begin(), identities.end(), gone))
+      continue;
+    auto left = *each->who();
+    std::erase_if(left.identities, gone);
+    each->known_as(left.known() ? std::make_shared<const caller>(std::move(left)) : nullptr);
+    each->last_access = {};
+    each->begun_ns = now_ns_; // as much time as anybody to show another one
+  }
+}
+
+std::uint32_t network_actor::payload_limit_of(const session& which) {
+  const bool stranger = options_.access != nullptr && book().enabled && which.who() == nullptr;
+  return stranger ? std::min(stranger_frame_bytes, options_.max_frame_bytes)
+                  : options_.max_frame_bytes;
+}
+
+std::optional<errc> network_actor::judge_ingest(session& from, std::uint32_t topic) {
+  if (options_.access == nullptr)
+    return std::nullopt;
+  const auto& now = book();
+  auto& last = from.last_access;
+  if (last.edition == now.edition && last.topic == topic)
+    return last.refusal;
+  static const caller stranger;
+  const auto& who = from.who() != nullptr ? *from.who() : stranger;
+  const auto judged = actors::judge_ingest(now, who, topic, names_);
+  if (judged == verdict::allowed) {
+    last = {now.edition, topic, {}};
+    return std::nullopt;
+  }
+  last.edition = ~std::uint64_t{0}; // a topic may be made meanwhile: asked again, and told again
+  note_refusal(from, "ingest", names_.find(topic), judged);
+  return judged == verdict::not_authenticated ? errc::not_authenticated : errc::not_authorized;
+}
+
+bool network_actor::admit(session& from, wire::command code, byte_view payload) {
+  static const caller stranger;
+  const auto& who = from.who() != nullptr ? *from.who() : stranger;
+  std::string topic;
+  const auto judged = judge_request(book(), who, code, payload, names_, topic);
+  if (judged == verdict::allowed) {
+    if (book().enabled && demand_of(code).changes)
+      runtime::log(runtime::log_level::info, "audit",
+                   {{"identity", who.name()},
+                    {"command", wire::name_of(code)},
+                    {"topic", topic},
+                    {"outcome", "allowed"}});
+    return true;
+  }
+  note_refusal(from, wire::name_of(code), topic, judged);
+  if (judged == verdict::not_authenticated)
+    from.refuse(errc::not_authenticated, "Authentication required");
+  else
+    from.refuse(errc::not_authorized, "no rule lets this identity do this here");
+  return false;
+}
+
+void network_actor::note_refusal(session& from, std::string_view command, std::string_view topic,
+                                 verdict why) {
+  metrics_.add(counter::errors_auth);
+  metrics_.add(why == verdict::not_authenticated ? counter::auth_not_authenticated
+                                                 : counter::auth_not_authorized);
+  const auto second = now_ns_ / s_in_ns;
+  if (second != audit_second_) {
+    audit_second_ = second;
+    audit_count_ = 0;
+  }
+  if (++audit_count_ > audit_lines_max)
+    return;
+  runtime::log(
+      runtime::log_level::warning, "audit",
+      {{"identity", from.who() != nullptr ? from.who()->name() : caller{}.name()},
+       {"command", command},
+       {"topic", topic},
+       {"outcome", why == verdict::not_authenticated ? "not authenticated" : "not authorized"}});
+}
+
+void network_actor::authenticate(session& from, byte_view token) {
+  namespace texts = wire::authenticate_text;
+  std::string_view told = texts::accepted;
+  bool good = false;
+  const auto decoded = wire::decode_authenticate(token);
+  if (!decoded) {
+    told = token.empty()                           ? texts::no_token
+           : token.size() <= wire::token_bytes_max ? texts::not_utf8
+                                                   : texts::unknown_token;
+  } else if (options_.access == nullptr || !book().enabled) {
+    // Whoever shows a token believes that tokens count here.
+    told = "Authentication is switched off on this server";
+  } else {
+    std::string name;
+    const auto now_s = home_lane().time().wall_ns() / s_in_ns;
+    const auto judged = book().tokens.judge(token, now_s, name);
+    good = judged == cluster::token_verdict::known;
+    told = good                                        ? texts::accepted
+           : judged == cluster::token_verdict::expired ? "Token expired"
+                                                       : texts::unknown_token;
+    if (good) {
+      auto who = from.who() != nullptr ? *from.who() : caller{};
+      std::erase_if(who.identities, [](const auto& each) { return each.starts_with("token:"); });
+      who.identities.push_back("token:" + name);
+      from.known_as(std::make_shared<const caller>(std::move(who)));
+      from.last_access = {};
+      from.set_payload_limit(payload_limit_of(from));
+    } else {
+      metrics_.add(judged == cluster::token_verdict::expired ? counter::auth_expired_token
+                                                             : counter::auth_unknown_token);
+    }
+  }
+  if (!good) {
+    metrics_.add(counter::errors_auth);
+    ++from.failed_logins;
+  }
+  const auto reply = wire::encode(wire::authenticate_reply{good, told});
+  std::vector<std::byte> frame(wire::frame_header_bytes + reply.size());
+  wire::encode_frame(wire::control_header(wire::command::authenticate_response), from.kind(), reply,
+                     frame);
+  from.answer(std::move(frame));
+  if (from.failed_logins >= failed_logins_max)
+    from.drain();
+}
+
+// A certificate that was checked says who somebody is.
+void network_actor::identify(secure_stream& by) {
+  const auto names = by.tls().peer_identities();
+  if (names.empty())
+    return;
+  caller who;
+  for (const auto& each : names)
+    who.identities.push_back("cert:" + each);
+  for (std::size_t i = 0; i < secure_.size(); ++i)
+    if (secure_[i].get() == &by) {
+      sessions_[i]->known_as(std::make_shared<const caller>(std::move(who)));
+      sessions_[i]->set_payload_limit(payload_limit_of(*sessions_[i]));
+      return;
+    }
 }
 
 // -- encrypted streams -----------------------------------------------------------------------
@@ -325,6 +502,7 @@ void network_actor::secured(secure_stream& which, std::uint64_t ns) {
   if (which.tls().resumed())
     metrics_.add(counter::tls_resumptions);
   metrics_.observe(histogram::tls_handshake, ns);
+  identify(which);
 }
 
 void network_actor::insecure(secure_stream& which, runtime::tls_fault why) {
@@ -504,20 +682,16 @@ bool network_actor::request(session& from, const wire::frame_header& header,
   }
   using wire::command;
   const auto code = wire::command_of(header);
+  if (options_.access != nullptr && !admit(from, code, payload))
+    return true;
   switch (code) {
   case command::fetch:
   case command::fetch_batches:
   case command::offset_lookup:
     return read_for(from, code, payload);
-  case command::authenticate: {
-    const auto reply =
-        wire::encode(wire::authenticate_reply{true, wire::authenticate_text::accepted});
-    std::vector<std::byte> frame(wire::frame_header_bytes + reply.size());
-    wire::encode_frame(wire::control_header(command::authenticate_response), from.kind(), reply,
-                       frame);
-    from.answer(std::move(frame));
+  case command::authenticate:
+    authenticate(from, payload);
     return true;
-  }
   case command::create_topic:
   case command::delete_topic:
   case command::list_topics:
@@ -547,7 +721,11 @@ void network_actor::to_metadata(session& from, wire::command code, byte_view pay
     return;
   }
   send(routes_.metadata,
-       control_request{from.address(from.body_ticket()), code, {payload.begin(), payload.end()}});
+       control_request{from.address(from.body_ticket()),
+                       code,
+                       {payload.begin(), payload.end()},
+                       options_.access != nullptr && book().rules && !book().write_only ? from.who()
+                                                                                        : nullptr});
 }
 
 bool network_actor::read_for(session& from, wire::command code, byte_view payload) {

@@ -9,6 +9,8 @@
 
 #include <caf/actor.hpp>
 
+#include "actors/access_book.hpp"
+#include "actors/gate.hpp"
 #include "actors/messages.hpp"
 #include "actors/secure_stream.hpp"
 #include "actors/session.hpp"
@@ -25,7 +27,8 @@ struct network_options {
   std::uint32_t max_frame_bytes = 16 * MiB;
   std::uint64_t idle_timeout_ns = 0; ///< 0: none
   bool tcp_nodelay = true;
-  const tls_source* tls = nullptr; ///< null: connections are not encrypted
+  const tls_source* tls = nullptr;       ///< null: connections are not encrypted
+  const access_source* access = nullptr; ///< null: nobody is asked who it is
 };
 
 /// Memory of one network actor; made before the actor system and destroyed after it.
@@ -68,6 +71,7 @@ class network_actor final : public runtime::resident_actor<>,
               std::vector<runtime::buffer_ref>& gathered) override;
   bool ingest_compressed(const incoming_batch& batch, std::span<const byte_view> pieces,
                          result<>& refused) override;
+  std::optional<errc> judge_ingest(session& from, std::uint32_t topic) override;
   bool request(session& from, const wire::frame_header& header,
                std::span<const byte_view> pieces) override;
   runtime::buffer_ref send_buffer() override { return memory_.send->take(); }
@@ -109,6 +113,13 @@ class network_actor final : public runtime::resident_actor<>,
   void begin_drain();
   void say_drained();
   void listen();
+  void authenticate(session& from, byte_view token);
+  [[nodiscard]] bool admit(session& from, wire::command code, byte_view payload);
+  void identify(secure_stream& by);
+  void note_refusal(session& from, std::string_view command, std::string_view topic, verdict why);
+  [[nodiscard]] const access_book& book();
+  void forget_who_counts_no_more();
+  [[nodiscard]] std::uint32_t payload_limit_of(const session& which);
   bool resume_secure(bool fed);
   [[nodiscard]] bool begin(session& fresh, int socket);
   static void feed(void* self);
@@ -122,6 +133,10 @@ class network_actor final : public runtime::resident_actor<>,
   std::vector<runtime::message_ref<frames>> filling_; // by shard
   std::vector<std::unique_ptr<session>> sessions_;
   std::vector<std::unique_ptr<secure_stream>> secure_; // by session; with TLS only
+  std::shared_ptr<const access_book> book_;
+  topic_names names_;
+  std::uint64_t audit_second_ = 0; // refusals are told up to a number in each second
+  unsigned audit_count_ = 0;
   std::vector<secure_stream*> resuming_;
   std::vector<secure_stream*> resumed_; // memory for the turn
   std::vector<secure_stream*> thirsty_; // wait for a buffer

@@ -17,6 +17,10 @@ std::string refusal_sentence(errc code, std::uint32_t topic) {
   switch (code) {
   case errc::topic_not_found:
     return "Topic not found (" + name + ")";
+  case errc::not_authenticated:
+    return "Authentication required";
+  case errc::not_authorized:
+    return "no rule lets this identity do this with " + name;
   case errc::read_only:
     return name + " takes no writes now: the disk is full or its log is fenced; reads go on";
   case errc::too_large:
@@ -64,6 +68,10 @@ void session::reset() {
   LANCE_CHECK(free(), number_);
   ++generation_;
   assembler_.emplace(payload_limit_, budget_);
+  who_.reset();
+  last_access = {};
+  begun_ns = host_.now_ns();
+  failed_logins = 0;
   closing_ = draining_ = parting_ = peer_done_ = held_ = barrier_ = false;
   sending_ = sending_body_ = false;
   out_size_ = 0;
@@ -222,6 +230,12 @@ bool session::dispatch_ingest() {
   if (header.topic_id > client_log_max) {
     slot.ready = slot.refused = true;
     slot.refusal = errc::topic_not_found;
+    replies_.open(slot);
+    return true;
+  }
+  if (const auto refusal = host_.judge_ingest(*this, header.topic_id)) {
+    slot.ready = slot.refused = true;
+    slot.refusal = *refusal;
     replies_.open(slot);
     return true;
   }

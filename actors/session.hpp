@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/caller.hpp"
 #include "actors/frame_assembler.hpp"
 #include "actors/messages.hpp"
 #include "actors/reply_queue.hpp"
@@ -27,6 +28,8 @@ class session_host {
   /// The same for a compressed frame; `refused` says why it was not taken.
   virtual bool ingest_compressed(const incoming_batch& batch, std::span<const byte_view> pieces,
                                  result<>& refused) = 0;
+  /// Why a batch for this topic is not taken from this caller; nothing: it may come in.
+  virtual std::optional<errc> judge_ingest(class session& from, std::uint32_t topic) = 0;
   /// Starts a request that is answered by a body. False: no message is to be had now, come again.
   virtual bool request(class session& from, const wire::frame_header& header,
                        std::span<const byte_view> pieces) = 0;
@@ -94,6 +97,19 @@ class session final : public runtime::stream {
   [[nodiscard]] wire::checksum_kind kind() const noexcept { return assembler_->kind(); }
   [[nodiscard]] std::uint64_t body_ticket() const noexcept { return body_ticket_; }
   [[nodiscard]] std::uint64_t request_ns() const noexcept { return request_ns_; }
+  /// The host's: who is there, and what it was last told about it.
+  [[nodiscard]] const std::shared_ptr<const caller>& who() const noexcept { return who_; }
+  void known_as(std::shared_ptr<const caller> who) { who_ = std::move(who); }
+  /// Strangers send no long frames.
+  void set_payload_limit(std::uint32_t bytes) { assembler_->set_payload_limit(bytes); }
+  struct access {
+    std::uint64_t edition = ~std::uint64_t{0}; ///< of the book that was asked
+    std::uint32_t topic = 0;
+    std::optional<errc> refusal = {};
+  };
+  access last_access;
+  std::uint64_t begun_ns = 0;
+  unsigned failed_logins = 0;
   bool listed = false;           ///< the host's: waits in its list of active sessions
   bool waits_for_send = false;   ///< the host's
   bool waits_for_memory = false; ///< the host's
@@ -130,6 +146,7 @@ class session final : public runtime::stream {
   void drop_inputs();
 
   session_host& host_;
+  std::shared_ptr<const caller> who_;
   const std::uint16_t network_;
   const std::uint32_t number_;
   const std::uint32_t payload_limit_;

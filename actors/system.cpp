@@ -16,6 +16,7 @@
 #include <caf/send.hpp>
 #include <unistd.h>
 
+#include "actors/access_watch.hpp"
 #include "actors/certificate_watch.hpp"
 #include "actors/disk_watch.hpp"
 #include "actors/http.hpp"
@@ -216,7 +217,8 @@ struct server::parts {
   std::string given_up;
   std::vector<listening_socket> listeners;         ///< one per network actor
   std::unique_ptr<certificate_watch> certificates; ///< null: no encryption
-  runtime::metric_set* own_metrics = nullptr;      ///< the main thread's
+  std::unique_ptr<access_watch> access;
+  runtime::metric_set* own_metrics = nullptr; ///< the main thread's
   traffic passed;
   std::vector<std::unique_ptr<network_memory>> network_pools;
   std::vector<std::unique_ptr<shard_memory>> shard_pools;
@@ -235,9 +237,10 @@ struct server::parts {
   result<> open_http(const config::loaded& loaded, std::string& explanation);
   void tell_routes(caf::scoped_actor& self);
   bool close_everything(std::uint64_t limit_ms);
-  void look_at_certificates(bool forced) {
+  void look_at_files(bool forced) {
     if (certificates != nullptr)
       certificates->look(seconds_now(clock), forced, *own_metrics);
+    access->look(forced, *own_metrics);
   }
   void watch_disk(const config::config& values);
   std::vector<const runtime::buffer_pool*> pools() const;
@@ -247,7 +250,6 @@ struct server::parts {
 };
 
 result<> server::parts::open_disk(const config::config& values, std::string& explanation) {
-  door = storage::make_posix_disk({});
   storage::node_identity fresh;
   fresh.id = node_id{static_cast<std::uint16_t>(values.node.id)};
   fresh.node_uuid = new_uuid();
@@ -388,6 +390,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     options.idle_timeout_ns = values.network.idle_timeout_ms * ms_in_ns;
     options.tcp_nodelay = values.network.tcp_nodelay;
     options.tls = certificates != nullptr ? &certificates->source() : nullptr;
+    options.access = &access->source();
     networks.push_back(lanes.spawn_on<network_actor>(
         plan.network_lanes[i], options, std::ref(*network_pools[i]), std::ref(metrics.make_set())));
   }
@@ -410,6 +413,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
   options.direct = values.io.o_direct;
   options.backend = chosen.backend;
   options.retention = {values.retention.max_age_s, values.retention.max_bytes};
+  options.access = &access->source();
   metadata = system->spawn<metadata_actor>(options, std::move(contents), std::ref(*home));
   upkeep_options duties;
   duties.retention_interval_ns = values.retention.interval_s * s_in_ns;
@@ -495,6 +499,11 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
     return tl::unexpected{certificates.error()};
   the.certificates = std::move(*certificates);
   the.own_metrics = &the.metrics.make_set();
+  the.door = storage::make_posix_disk({});
+  auto access = access_watch::make(*the.door, values.auth, values.tls, explanation);
+  if (!access)
+    return tl::unexpected{access.error()};
+  the.access = std::move(*access);
   the.state.coordinator_ready = true; // alone, there is nobody to coordinate with
   the.metrics.set_info(runtime::info::build_version, version);
   // HTTP first: the startup probe shows recovery while it runs.
@@ -530,7 +539,7 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
     return tl::unexpected{done.error()};
   if (auto done = the.await_logs(explanation); !done)
     return tl::unexpected{done.error()};
-  the.look_at_certificates(false);
+  the.look_at_files(false);
   the.show_alone(the.home->identity().id);
   the.show_load();
   the.state.startup_complete = true;
@@ -550,18 +559,22 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
                 {"shards", the.chosen.plan.shards.size()},
                 {"fused", the.chosen.plan.fused},
                 {"tls", the.certificates != nullptr},
+                {"auth", values.auth.enabled},
                 {"buffers_mib", the.chosen.plan.memory.total / MiB}});
   return std::unique_ptr<server>{new server(std::move(parts))};
 }
 
 std::string check_files(const config::config& values) {
   std::string why;
-  (void)certificate_watch::make(values.tls, seconds_now(runtime::real_clock{}), why);
+  if (!certificate_watch::make(values.tls, seconds_now(runtime::real_clock{}), why))
+    return why;
+  const auto door = storage::make_posix_disk({});
+  (void)access_watch::make(*door, values.auth, values.tls, why);
   return why;
 }
 
 void server::refresh(bool forced) {
-  parts_->look_at_certificates(forced);
+  parts_->look_at_files(forced);
   parts_->show_load();
 }
 

@@ -41,8 +41,8 @@ class server {
   /// Why the node has to end although nobody asked for it: a SIGTERM to this process comes with it.
   /// Empty when it has not.
   [[nodiscard]] std::string gave_up() const;
-  /// Looks for changed certificates and shows the load in the metrics; called every second or so,
-  /// and `forced` on the operator's word.
+  /// Looks for changed certificates, tokens and rules, and shows the load in the metrics; called
+  /// every second or so, and `forced` on the operator's word.
   void refresh(bool forced);
   /// Stops accepting, answers what was received, closes the logs. False when `limit_ms` were not
   /// enough for that; what was acknowledged is durable in either case.

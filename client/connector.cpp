@@ -14,12 +14,37 @@ outcome<std::unique_ptr<channel>> connector::connect(deadline until) {
     const auto& where = servers_[current_];
     auto line =
         options_.dial(where, deadline::earlier(until, deadline::after(options_.connect_timeout)));
-    if (line)
-      return std::make_unique<channel>(std::move(*line), to_text(where));
-    last = line.error();
+    if (!line) {
+      last = line.error();
+      skip();
+      continue;
+    }
+    auto made = std::make_unique<channel>(std::move(*line), to_text(where));
+    const auto known = authenticate(*made, until);
+    if (known)
+      return made;
+    last = known.error();
+    if (!last.retriable) // another node of the same cluster would say the same
+      break;
     skip();
   }
   return tl::unexpected{std::move(last)};
+}
+
+outcome<> connector::authenticate(channel& line, deadline until) const {
+  if (options_.token.empty())
+    return {};
+  const auto reply =
+      line.call(wire::control_header(wire::command::authenticate), as_bytes(options_.token), until);
+  if (!reply)
+    return tl::unexpected{reply.error()};
+  if (!reply->is(wire::command::authenticate_response))
+    return tl::unexpected{failure_of_reply(reply->payload, line.node())};
+  const auto answer = wire::decode_authenticate_reply(reply->payload);
+  if (!answer || !answer->accepted)
+    return refuse(errc::not_authenticated,
+                  answer ? std::string{answer->message} : "the answer cannot be read", line.node());
+  return {};
 }
 
 void connector::prefer(std::string_view address) {

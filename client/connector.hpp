@@ -24,6 +24,8 @@ struct connection_options {
   /// From a request to its answer, reconnects included.
   std::chrono::milliseconds request_timeout{30'000};
   backoff_options retry;
+  /// Shown on every connection before anything else; empty: none is.
+  std::string token = {};
   dialer dial = &client::dial; ///< the seam for tests and for encrypted streams
 };
 
@@ -43,6 +45,7 @@ class connector {
 
  private:
   connection_options options_;
+  [[nodiscard]] outcome<> authenticate(channel& line, deadline until) const;
   std::vector<endpoint> servers_; ///< rotated: the one to try first is at current_
   std::size_t current_ = 0;
 };

@@ -35,6 +35,11 @@ constexpr metric_row tls_failure(counter which, std::string_view reason) {
              "reason", reason);
 }
 
+constexpr metric_row auth_failure(counter which, std::string_view reason) {
+  return row(which, "lance_auth_failures_total",
+             "Requests and tokens refused because of who asked, by reason.", "reason", reason);
+}
+
 constexpr metric_row stage(histogram which, std::string_view name) {
   return row(which, "lance_stage_seconds", "Time a batch spends in one stage of its way.", "stage",
              name);
@@ -98,6 +103,15 @@ constexpr metric_table table{
         tls_failure(counter::tls_failures_truncated, "truncated"),
         tls_failure(counter::tls_failures_timed_out, "timed_out"),
         tls_failure(counter::tls_failures_internal, "internal"),
+        auth_failure(counter::auth_unknown_token, "unknown_token"),
+        auth_failure(counter::auth_expired_token, "expired_token"),
+        auth_failure(counter::auth_not_authenticated, "not_authenticated"),
+        auth_failure(counter::auth_not_authorized, "not_authorized"),
+        auth_failure(counter::auth_too_late, "too_late"),
+        row(counter::auth_reloads, "lance_auth_reloads_total",
+            "Times tokens and access rules were taken over anew without a restart."),
+        row(counter::auth_reload_failures, "lance_auth_reload_failures_total",
+            "Times changed tokens or rules could not be used and the old ones were kept."),
         failure(counter::errors_protocol, "protocol"),
         failure(counter::errors_io, "io"),
         failure(counter::errors_timeout, "timeout"),

@@ -55,6 +55,14 @@ enum class counter : std::uint8_t {
   tls_failures_truncated,
   tls_failures_timed_out,
   tls_failures_internal,
+  // auth_*: one family, lance_auth_failures_total{reason="..."}
+  auth_unknown_token,
+  auth_expired_token,
+  auth_not_authenticated,
+  auth_not_authorized,
+  auth_too_late,
+  auth_reloads,
+  auth_reload_failures,
   errors_protocol, ///< errors_*: one family, lance_errors_total{type="..."}
   errors_io,
   errors_timeout,

@@ -62,6 +62,68 @@ retention take_retention(field_reader& fields) noexcept {
 
 } // namespace
 
+std::string_view name_of(command code) noexcept {
+  switch (code) {
+  case command::create_topic:
+    return "create_topic";
+  case command::delete_topic:
+    return "delete_topic";
+  case command::list_topics:
+    return "list_topics";
+  case command::get_topic:
+    return "get_topic";
+  case command::set_retention:
+    return "set_retention";
+  case command::create_topic_with_retention:
+    return "create_topic_with_retention";
+  case command::get_cluster_status:
+    return "get_cluster_status";
+  case command::authenticate:
+    return "authenticate";
+  case command::authenticate_response:
+    return "authenticate_response";
+  case command::fetch:
+    return "fetch";
+  case command::fetch_response:
+    return "fetch_response";
+  case command::catching_up:
+    return "catching_up";
+  case command::subscribe:
+    return "subscribe";
+  case command::unsubscribe:
+    return "unsubscribe";
+  case command::commit_offset:
+    return "commit_offset";
+  case command::subscribe_ack:
+    return "subscribe_ack";
+  case command::commit_ack:
+    return "commit_ack";
+  case command::hello:
+    return "hello";
+  case command::create_topic_x:
+    return "create_topic_x";
+  case command::describe_topic:
+    return "describe_topic";
+  case command::set_topic:
+    return "set_topic";
+  case command::offset_lookup:
+    return "offset_lookup";
+  case command::offset_reply:
+    return "offset_reply";
+  case command::fetch_batches:
+    return "fetch_batches";
+  case command::batches_reply:
+    return "batches_reply";
+  case command::topic_response:
+    return "topic_response";
+  case command::cluster_status_response:
+    return "cluster_status_response";
+  case command::error_response:
+    return "error_response";
+  }
+  return "unknown";
+}
+
 bool valid_topic_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= topic_name_bytes_max && name != "0" &&
          std::all_of(name.begin(), name.end(), name_character);

@@ -59,6 +59,9 @@ enum class command : std::uint8_t {
   return static_cast<command>(header.batch_id & 0xff);
 }
 
+/// A short word for logs, e.g. "create_topic"; "unknown" for a code without a name.
+[[nodiscard]] std::string_view name_of(command code) noexcept;
+
 /// Payload length and sum are still to be filled in: encode_frame() and seal() do it.
 [[nodiscard]] constexpr frame_header control_header(command code) noexcept {
   return {.flags = flag::control, .batch_id = static_cast<std::uint64_t>(code)};

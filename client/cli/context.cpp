@@ -20,6 +20,7 @@ connection_options context::connection() const {
   options.servers = *parsed;
   options.request_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(patience());
   options.connect_timeout = std::min(options.connect_timeout, options.request_timeout);
+  options.token = token;
   const bool encrypted = tls || !security.ca.empty() || !security.cert.empty() ||
                          !security.key.empty() || !security.server_name.empty();
   if (encrypted)

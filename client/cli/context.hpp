@@ -20,6 +20,8 @@ struct context {
   std::string timeout = "30s";
   bool tls = false; ///< encrypted, even where nothing below is given
   tls_options security = {};
+  std::string token_file = {};
+  std::string token = {}; ///< what that file holds
   bool json = false;
   bool quiet = false;
 

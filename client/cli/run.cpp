@@ -1,6 +1,7 @@
 #include "client/cli/run.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -25,19 +26,6 @@ std::string check_timeout(const std::string& text) {
               : "'" + text + "' is not a time from 1ms to 24h, such as 500ms or 30s";
 }
 
-void refuse_security(CLI::App& app) {
-  for (const auto* name : {"--token-file"}) {
-    const std::string option = name;
-    app.add_option_function<std::string>(
-           option,
-           [option](const std::string&) {
-             throw CLI::ValidationError(option, "this build of lnc has no tokens yet");
-           },
-           "")
-        ->group(""); // not in the help: it is not there
-  }
-}
-
 void add_globals(CLI::App& app, context& shared) {
   app.add_option("-s,--server", shared.servers,
                  "where to connect, HOST:PORT[,...]; the first that answers")
@@ -58,14 +46,29 @@ void add_globals(CLI::App& app, context& shared) {
   app.add_option("--tls-server-name", shared.security.server_name,
                  "the name in the server's certificate, where it is not the host dialled")
       ->type_name("NAME");
+  file("--token-file", shared.token_file, "LANCE_TOKEN_FILE",
+       "show the token that this file begins with");
   app.add_option("--timeout", shared.timeout, "how long to wait for an answer")
       ->type_name("TIME")
       ->check(CLI::Validator{[](std::string& text) { return check_timeout(text); }, ""})
       ->capture_default_str();
   app.add_flag("--json", shared.json, "machine-readable output, one object per line");
   app.add_flag("-q,--quiet", shared.quiet, "no notices on stderr");
-  refuse_security(app);
   app.set_version_flag("-V,--version", "lnc " + std::string{library_version()});
+}
+
+// The first line of the file named; anything else in it is somebody's comment.
+bool read_token(context& shared) {
+  if (shared.token_file.empty())
+    return true;
+  std::ifstream file{shared.token_file};
+  std::getline(file, shared.token);
+  while (!shared.token.empty() && (shared.token.back() == '\r' || shared.token.back() == ' '))
+    shared.token.pop_back();
+  if (!shared.token.empty())
+    return true;
+  shared.complain(shared.token_file + ": no token can be read from it");
+  return false;
 }
 
 // Help and version are answers; the rest is a mistake in the words.
@@ -109,6 +112,8 @@ exit_code run(std::vector<std::string> words, console& io, std::span<const add_c
   } catch (const CLI::ParseError& why) {
     return tell(app, why, io);
   }
+  if (!read_token(shared))
+    return exit_code::failed;
   auto end = shared.action();
   if (!io.out.flush() && end == exit_code::done) {
     shared.complain("the output could not be written");

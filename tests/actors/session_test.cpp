@@ -112,6 +112,9 @@ class bench final : public session_host {
       batches.push_back({batch, {}});
     return true;
   }
+  std::optional<errc> judge_ingest(session&, std::uint32_t topic) override {
+    return topic == forbidden_topic ? std::optional{errc::not_authorized} : std::nullopt;
+  }
   bool request(session& from, const wire::frame_header& header,
                std::span<const byte_view> pieces) override {
     if (refuse_messages)
@@ -134,6 +137,7 @@ class bench final : public session_host {
   std::uint64_t now_ns() const override { return now; }
 
   // -- the story's side
+  static constexpr std::uint32_t forbidden_topic = 403;
   /// What the reactor and the lane would do until nothing is left.
   void run() {
     for (bool more = true; more;) {
@@ -390,6 +394,33 @@ TEST_CASE("refusals are sentences, in order", "[session]") {
   it.client.refuse(errc::invalid_request, "no");
   it.run();
   CHECK(it.heard().back() == "FF INVALID_REQUEST: no");
+}
+
+TEST_CASE("batches that may not come in are refused in their places", "[session]") {
+  bench it;
+  bytes in;
+  add_ingest(in, 1, "first");
+  add(in, wire::ingest_header(log_id{bench::forbidden_topic}, 2, 1, 2),
+      as_bytes(std::string_view{"no"}));
+  add_ingest(in, 3, "third");
+  it.feed(in);
+  REQUIRE(it.batches.size() == 2);
+  it.complete(it.batches[1].batch.from);
+  it.complete(it.batches[0].batch.from);
+  it.run();
+  const auto heard = it.heard();
+  REQUIRE(heard.size() == 3);
+  CHECK(heard[0] == "ack 1");
+  CHECK(heard[1].starts_with("FF NOT_AUTHORIZED: "));
+  CHECK(heard[2] == "ack 3");
+
+  it.client.set_payload_limit(10); // as for a stranger
+  bytes longer;
+  add_ingest(longer, 4, "0123456789");
+  add_ingest(longer, 5, "0123456789a");
+  it.feed(longer);
+  CHECK(it.batches.size() == 3);
+  CHECK(it.socket.closing);
 }
 
 TEST_CASE("replies wait for a send buffer and lose nothing", "[session]") {

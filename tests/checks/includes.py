@@ -25,7 +25,8 @@ OURS = {
     "bench": [""],
 }
 # Single files that may see more than their folder.
-MORE = {"client/cli/*inspect*": ["storage/"]}
+MORE = {"client/cli/*inspect*": ["storage/"],
+        "client/cli/access_files.*": ["cluster/", "storage/"]}
 
 # The files that talk to the kernel; what stands beside them decides and can be tested without it.
 SHELLS = ["runtime/*",
@@ -42,7 +43,7 @@ FOREIGN = {
               "actors/main.cpp"],
     "liburing.h": ["runtime/uring.cpp"],
     "numa*.h": ["runtime/numa.cpp"],
-    "openssl/*": ["runtime/tls.cpp"],
+    "openssl/*": ["runtime/tls.cpp", "runtime/secret.cpp"],
     "spdlog/*": ["runtime/log.cpp"],
     "prometheus/*": ["runtime/metrics.cpp"],
     "lz4*.h": ["wire/compress.cpp"],

@@ -193,10 +193,10 @@ TEST_CASE("a command that is none is named") {
   CHECK(lnc({"topic", "lsit"}).errors.find("'lsit' is no command") != std::string::npos);
 }
 
-TEST_CASE("security that is not there is refused, not ignored") {
-  const auto told = lnc({"--token-file", "/some/file", "topic", "list"});
-  CHECK(told.code == exit_code::usage);
-  CHECK(told.errors.find("no tokens") != std::string::npos);
+TEST_CASE("a token file that holds no token is told before anything is sent") {
+  const auto told = lnc({"--token-file", "/no/such/file", "topic", "list"});
+  CHECK(told.code == exit_code::failed);
+  CHECK(told.errors.find("/no/such/file") != std::string::npos);
 }
 
 TEST_CASE("files for encryption that cannot be used are told before anything is sent") {

@@ -216,7 +216,7 @@ class Starting(harness.Test):
         self.assertIn("/proc/nowhere", caught.exception.log.split("\n", 1)[1])
 
     def test_promises_that_are_not_kept_yet_refuse_to_start(self):
-        for name, text in (("auth", "[auth]\nenabled = true\n"),):
+        for name, text in (("tee", "[tee]\nenabled = true\n"),):
             with self.subTest(name):
                 broker = harness.Broker(config=text)
                 with self.assertRaises(harness.StartFailed) as caught:
