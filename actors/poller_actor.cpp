@@ -103,6 +103,7 @@ caf::behavior poller_actor::make_behavior() {
                   .clock = &lane.time(),
                   .helper = &lane.helper(),
                   .owner = this,
+                  .recycled = options_.recycled,
                   .quarantine = home_.quarantine(),
                   .chosen = options_.storage};
   for (std::uint32_t i = 0; i < 2 * options_.storage.read_depth; ++i)

@@ -220,6 +220,7 @@ struct server::parts {
   std::unique_ptr<access_watch> access;
   runtime::metric_set* own_metrics = nullptr; ///< the main thread's
   traffic passed;
+  std::unique_ptr<storage::recycle_budget> recycled; ///< of all shards
   std::vector<std::unique_ptr<network_memory>> network_pools;
   std::vector<std::unique_ptr<shard_memory>> shard_pools;
   caf::actor_system_config caf_config;
@@ -394,6 +395,8 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     networks.push_back(lanes.spawn_on<network_actor>(
         plan.network_lanes[i], options, std::ref(*network_pools[i]), std::ref(metrics.make_set())));
   }
+  recycled = std::make_unique<storage::recycle_budget>(values.io.recycle_bytes);
+  recycled->hold(first_level != storage::disk_level::ok);
   for (std::size_t i = 0; i < plan.shards.size(); ++i) {
     auto& memory = *shard_pools[i];
     const auto number = static_cast<std::uint16_t>(i);
@@ -402,7 +405,11 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
         std::ref(memory.ingestion), std::ref(metrics.make_set())));
     pollers.push_back(lanes.spawn_on<poller_actor>(
         plan.shards[i].io_lane,
-        poller_options{number, storage, values.io.linger_us * us_in_ns, values.io.o_direct},
+        poller_options{.shard = number,
+                       .storage = storage,
+                       .recycled = recycled.get(),
+                       .linger_ns = values.io.linger_us * us_in_ns,
+                       .direct = values.io.o_direct},
         std::ref(memory.poller), std::ref(*home), std::ref(metrics.make_set())));
   }
   metadata_options options;
@@ -417,6 +424,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
   metadata = system->spawn<metadata_actor>(options, std::move(contents), std::ref(*home));
   upkeep_options duties;
   duties.retention_interval_ns = values.retention.interval_s * s_in_ns;
+  duties.recycled = recycled.get();
   duties.give_up = [this](std::string why) { give_up(std::move(why)); };
   upkeep = system->spawn<upkeep_actor>(std::move(duties), std::move(watch));
   return {};

@@ -106,6 +106,8 @@ void upkeep_actor::watch_disk() {
 
 // Pollers first: they stop allocating before, and allocate again before producers come back.
 void upkeep_actor::tell_level(disk_level level) {
+  if (options_.recycled != nullptr) // before retention runs: what it drops must make room
+    options_.recycled->hold(level != disk_level::ok);
   for (const auto& each : routes_.pollers)
     send(each, disk_changed{level});
   for (const auto& each : routes_.ingestion)

@@ -16,11 +16,14 @@
 #include "actors/disk_watch.hpp"
 #include "actors/messages.hpp"
 #include "runtime/clock.hpp"
+#include "storage/spare_shelf.hpp"
 
 namespace lance::actors {
 
 struct upkeep_options {
   std::uint64_t retention_interval_ns = 60 * s_in_ns;
+  /// What dropped segments may keep of the disk; held while it is fuller than it should be.
+  storage::recycle_budget* recycled = nullptr;
   /// Called once, with a sentence, when the node cannot write what it must: it has to end.
   std::function<void(std::string)> give_up;
 };

@@ -139,6 +139,9 @@ constexpr key key_table[] = {
      "Bytes written with zeros ahead of the end while the disk is idle, for faster flushes; 0: "
      "none.",
      0, static_cast<std::int64_t>(storage::max_segment_bytes)},
+    {"io", "recycle_bytes", kind::size, [](config& c) -> field { return &c.io.recycle_bytes; },
+     "Disk space of dropped segments kept to become new ones, for faster flushes; 0: none.", 0,
+     1024 * 1024 * mib},
     {"io", "linger_us", kind::duration, [](config& c) -> field { return &c.io.linger_us; },
      "Longest time the first batch of a commit group waits for company; 0: only for a busy disk.",
      0, 1'000'000},

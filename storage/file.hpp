@@ -153,6 +153,9 @@ class disk {
   /// Names (not paths) in a directory, sorted, without "." and "..".
   virtual result<std::vector<std::string>> list(const std::string& directory) = 0;
   [[nodiscard]] virtual bool exists(const std::string& path) = 0;
+  /// How many names the file has: more than one when a backup shares it by a hard link. Forms that
+  /// know no links leave it.
+  virtual result<std::uint64_t> name_count(const std::string&) { return 1; }
   /// Makes what is missing of the path, each new name durable in its parent on return.
   virtual result<> make_directories(const std::string& path) = 0;
   /// Names made, changed or removed in it are durable on return.

@@ -11,6 +11,8 @@ namespace {
 constexpr std::size_t digits = 20; // of 2^64 - 1
 constexpr std::string_view segment_suffix = ".lnc";
 constexpr std::string_view index_suffix = ".idx";
+constexpr std::string_view recycled_prefix = "recycled-";
+constexpr std::string_view spare_suffix = ".spare";
 
 std::string number_text(std::uint64_t number) {
   std::array<char, digits + 1> text{};
@@ -73,10 +75,21 @@ std::string index_name(segment_id segment) {
   return stem(segment).append(index_suffix);
 }
 
+std::string recycled_name(segment_id segment) {
+  return std::string{recycled_prefix} + number_text(segment.first.value) +
+         std::string{spare_suffix};
+}
+
 file_name parse(std::string_view name) noexcept {
   file_name found;
   if (name == spare_name) {
     found.kind = file_kind::spare;
+    return found;
+  }
+  if (take(name, recycled_prefix)) {
+    if (!take_number(name, found.segment.first.value) || name != spare_suffix)
+      return {};
+    found.kind = file_kind::recycled;
     return found;
   }
   if (!take_number(name, found.segment.first.value) || !take(name, "_") ||

@@ -8,6 +8,7 @@
 //       <first batch>_<first ns>.idx            batch index of either
 //       next.spare                              allocated ahead, not part of the log
 //       log.start                               where the numbers go on when no segment is left
+//       recycled-<first batch>.spare            a dropped segment's file, kept to be the next
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,17 @@ inline constexpr std::string_view ballast_name = "ballast";
 [[nodiscard]] std::string active_name(segment_id segment);
 [[nodiscard]] std::string closed_name(segment_id segment, std::uint64_t last_ns);
 [[nodiscard]] std::string index_name(segment_id segment);
+/// Of a dropped segment's file that is kept.
+[[nodiscard]] std::string recycled_name(segment_id segment);
 
-enum class file_kind : std::uint8_t { active_segment, closed_segment, index, spare, other };
+enum class file_kind : std::uint8_t {
+  active_segment,
+  closed_segment,
+  index,
+  spare,
+  recycled,
+  other
+};
 
 struct file_name {
   file_kind kind = file_kind::other;

@@ -265,6 +265,15 @@ log_start numbers_after(log_id log, const segment& last) {
           entry.in_term, entry.key,          entry.append_time_ns};
 }
 
+// A file that is full, and will be: no more of the disk is taken than the next segment takes
+// anyway.
+bool worth_keeping(const segment& one, const log_policy& policy, const options& chosen) noexcept {
+  const auto full =
+      chosen.segment_bytes - chosen.segment_bytes / 8; // the largest batch did not fit
+  return one.facts().file_bytes >= full && policy.allocate_bytes == 0 &&
+         roll_position(policy.retention, chosen) == chosen.segment_bytes;
+}
+
 } // namespace
 
 retention_plan log::plan_retention(std::uint64_t wall_ns) const {
@@ -303,10 +312,18 @@ segment_removal log::take_before(batch_number number) {
   }
   removal.segments.assign(segments.begin(), end);
   segments.erase(segments.begin(), end);
+  for (const auto& each : removal.segments) {
+    const bool read = each.use_count() > 1; // its bytes must stay for those
+    const bool keep = !read &&
+                      worth_keeping(*each, core_->writer.policy(), core_->environment.chosen) &&
+                      core_->writer.shelf().reserve(each->facts().file_bytes);
+    removal.fates.push_back(keep ? segment_fate::keep : segment_fate::remove);
+  }
   return removal;
 }
 
 void log::put_back(segment_removal& removal) {
+  removal.settle(core_->writer.shelf());
   auto& left = removal.segments;
   left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(removal.removed));
   core_->segments.insert(core_->segments.begin(), left.begin(), left.end());

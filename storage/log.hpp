@@ -23,6 +23,7 @@
 #include "storage/sealed_run.hpp"
 #include "storage/segment.hpp"
 #include "storage/segment_removal.hpp"
+#include "storage/spare_shelf.hpp"
 #include "storage/tail_cache.hpp"
 
 namespace lance::storage {
@@ -48,7 +49,9 @@ struct log_environment {
   /// Its deliver() is called by the lane.
   runtime::job_runner* helper = nullptr;
   log_owner* owner = nullptr; ///< may be null
-  std::string quarantine;     ///< directory for what recovery sets aside; made when needed
+  /// What dropped segments may keep of the disk to be segments again; null: nothing.
+  recycle_budget* recycled = nullptr;
+  std::string quarantine; ///< directory for what recovery sets aside; made when needed
   options chosen;
 };
 
@@ -180,7 +183,8 @@ class log {
   /// be removed with run(); one removal at a time. When nothing would stay, the removal keeps the
   /// numbers, so that they never start again. Blocks briefly then, to look into the last index.
   [[nodiscard]] segment_removal take_before(batch_number number);
-  /// What run() could not remove becomes the front of the log again.
+  /// After run(), always: what could not be removed becomes the front of the log again, and files
+  /// that were kept its next segments.
   void put_back(segment_removal& removal);
   /// All three in one; blocks. Returns how many went.
   result<std::size_t> drop_segments_before(batch_number number);

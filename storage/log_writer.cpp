@@ -24,7 +24,8 @@ log_writer::log_writer(const log_environment& environment, const log_policy& pol
         close_next();
         pump(now());
         zero_ahead(true);
-      }) {
+      }),
+      shelf_(environment.recycled, environment.chosen.recycled_files) {
   durable_next_ = appended_next_ = opened.start.next_number;
   durable_end_ = opened.start.next_offset;
   durable_records_ = opened.start.next_record;

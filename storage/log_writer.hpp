@@ -48,6 +48,7 @@ class log_writer {
   [[nodiscard]] batch_number durable_next() const noexcept { return durable_next_; }
   [[nodiscard]] byte_offset durable_end() const noexcept { return durable_end_; }
   [[nodiscard]] record_number durable_records() const noexcept { return durable_records_; }
+  [[nodiscard]] spare_shelf& shelf() noexcept { return shelf_; }
   [[nodiscard]] const log_policy& policy() const noexcept { return policy_; }
   [[nodiscard]] byte_view in_memory(segment_id segment, std::uint64_t position) const noexcept;
 
@@ -105,6 +106,8 @@ class log_writer {
   void keep_space();
   void prepare();
   void prepared();
+  void clear_shelf();
+  [[nodiscard]] std::vector<std::string> take_shelf();
   void extend(std::uint64_t bytes);
   void extended();
   void note_space(const error* failure);
@@ -169,6 +172,8 @@ class log_writer {
   std::uint64_t space_wanted_ = 0; // bytes the job under way allocates
   std::unique_ptr<file> spare_;
   std::uint64_t spare_bytes_ = 0;
+  std::uint64_t spare_written_ = 0; // leading bytes of it whose blocks are written
+  spare_shelf shelf_;
   ring<closing_segment> to_close_;
   std::unique_ptr<active_index> index_memory_; // of a closed segment, used again
 

@@ -59,7 +59,7 @@ bool log_writer::enter_segment(segment_id id) {
   allocated_ = std::exchange(spare_bytes_, 0);
   written_end_ = written_batches_ = flushed_batches_ = 0;
   if (!zero_.busy())
-    zero_.begin(active_->data(), std::min(allocated_, environment_.chosen.preallocate_bytes));
+    zero_.begin(active_->data(), spare_written_);
   start_activation();
   if (!fenced_) {
     expose_what_may();
@@ -169,6 +169,8 @@ void log_writer::try_finish_close() {
       spare_.reset();
       (void)environment_.door->remove(layout::join(policy_.directory, layout::spare_name));
     }
+    for (const auto& name : take_shelf())
+      (void)environment_.door->remove(layout::join(policy_.directory, name));
   }
   closed_ = true;
   note_change();
@@ -189,6 +191,8 @@ void log_writer::keep_space() {
   const bool near_end = active_ == nullptr || end + 2 * step() > chosen.segment_bytes ||
                         (roll_at() < chosen.segment_bytes && end >= roll_at() / 2);
   const bool another = spare_ == nullptr && near_end && !activation_failed_ && !activate_job_.busy;
+  if ((policy_.space_held || space_short_) && shelf_.size() > 0)
+    return clear_shelf();
   if (policy_.space_held) {
     if (std::exchange(held_short_, longer || another) != held_short_)
       note_change();
@@ -215,8 +219,24 @@ void log_writer::hold_space(bool held) {
   keep_space();
 }
 
+// A recycled file is taken whole, as it holds that much of the disk anyway.
 void log_writer::prepare() {
+  if (const auto kept = shelf_.take()) {
+    space_wanted_ = spare_written_ = environment_.chosen.segment_bytes;
+    space_job_.deed = [this, name = kept->name] {
+      prepare_result_ = prepare_recycled(*environment_.door, policy_.directory, name, policy_.log,
+                                         space_wanted_, policy_.direct);
+    };
+    space_job_.then = [this] {
+      if (prepare_result_)
+        return prepared();
+      prepare_result_ = {};
+      keep_space(); // it is gone; another one, or a new file
+    };
+    return start_job(space_job_);
+  }
   space_wanted_ = step();
+  spare_written_ = std::min(space_wanted_, environment_.chosen.preallocate_bytes);
   space_job_.deed = [this] {
     prepare_result_ = prepare_spare(*environment_.door, policy_.directory, space_wanted_,
                                     environment_.chosen.preallocate_bytes, policy_.direct);
@@ -267,8 +287,26 @@ void log_writer::note_space(const error* failure) {
   if (failure == nullptr && was_short)
     runtime::log(runtime::log_level::info, "space_for_log_again", {{"log", policy_.log.value}});
   note_change();
-  if (failure == nullptr) // there may be more to do; after a failure the next tick tries again
+  // There may be more to do, or to give up; after a failure else the next tick tries again.
+  if (failure == nullptr || shelf_.size() > 0)
     keep_space();
+}
+
+// When the disk is full what is kept makes room, here or for others.
+void log_writer::clear_shelf() {
+  space_job_.deed = [this, names = take_shelf()] {
+    for (const auto& name : names)
+      (void)environment_.door->remove(layout::join(policy_.directory, name));
+  };
+  space_job_.then = [this] { keep_space(); };
+  start_job(space_job_);
+}
+
+std::vector<std::string> log_writer::take_shelf() {
+  std::vector<std::string> names;
+  while (auto kept = shelf_.take())
+    names.push_back(std::move(kept->name));
+  return names;
 }
 
 // Only while nothing is pending. Begins when half of what should be zeroed is used up, then goes on

@@ -46,7 +46,7 @@ class opening {
   result<> finish_close(const found_file& one, const recovered_segment& found, file& data);
   result<> go_on_with(const found_file& one, const recovered_segment& found,
                       std::unique_ptr<file> data);
-  result<> remove_orphan_indexes();
+  result<> remove_leftovers();
   [[nodiscard]] bool follows(const recovered_segment& found) const noexcept;
   void damaged_at(batch_number number);
   result<> note_numbers_kept();
@@ -65,6 +65,7 @@ class opening {
   disk& door_;
   std::vector<found_file> segments_;
   std::vector<found_file> indexes_;
+  std::vector<std::string> recycled_; // of an earlier run: it alone knew what they hold
   opened_log made_;
   index_entry last_;
 };
@@ -88,7 +89,7 @@ result<opened_log> opening::run() {
       break;
   }
   if (!made_.damaged)
-    if (const auto removed = remove_orphan_indexes(); !removed)
+    if (const auto removed = remove_leftovers(); !removed)
       return tl::unexpected(removed.error());
   if (const auto synced = door_.sync_directory(policy_.directory); !synced)
     return tl::unexpected(synced.error());
@@ -108,6 +109,8 @@ result<> opening::find_files() {
       segments_.push_back({std::move(name), facts});
     else if (facts.kind == layout::file_kind::index)
       indexes_.push_back({std::move(name), facts});
+    else if (facts.kind == layout::file_kind::recycled)
+      recycled_.push_back(std::move(name));
   }
   // Names are sorted, so that two claims on one first batch are neighbours.
   for (std::size_t i = 1; i < segments_.size(); ++i)
@@ -272,8 +275,9 @@ bool opening::take_up_to_damage(const recovered_segment& found, std::unique_ptr<
 result<> opening::set_aside(file& data, const recovered_segment& found) {
   const auto id = found.facts.id;
   const auto end = found.facts.file_bytes;
+  const auto next = found.facts.end_number();
   const auto tail =
-      set_tail_aside(door_, data, end, environment_.quarantine,
+      set_tail_aside(door_, data, end, {policy_.log, next}, environment_.quarantine,
                      layout::quarantine_file(policy_.log, id, end), environment_.chosen);
   if (!tail)
     return tl::unexpected(tail.error());
@@ -351,7 +355,11 @@ result<> opening::go_on_with(const found_file& one, const recovered_segment& fou
   return {};
 }
 
-result<> opening::remove_orphan_indexes() {
+// Indexes without a segment, and kept files of dropped segments.
+result<> opening::remove_leftovers() {
+  for (const auto& name : recycled_)
+    if (const auto removed = door_.remove(path(name)); !removed)
+      return removed;
   for (const auto& index : indexes_) {
     const bool wanted = std::any_of(segments_.begin(), segments_.end(), [&](const auto& one) {
       return one.facts.segment == index.facts.segment;

@@ -17,6 +17,8 @@ std::string_view validate(const options& chosen) noexcept {
     return "allocate_bytes must be a multiple of 4096 and at least 32 MiB + 8 KiB";
   if (chosen.preallocate_bytes % block_bytes != 0 || chosen.preallocate_bytes > 1 * GiB)
     return "preallocate_bytes must be a multiple of 4096 and at most 1 GiB";
+  if (chosen.recycled_files > 64)
+    return "recycled_files must be at most 64";
   if (chosen.group_bytes < block_bytes || chosen.group_bytes > 256 * MiB)
     return "group_bytes must lie between 4 KiB and 256 MiB";
   if (chosen.read_depth == 0 || chosen.read_depth > 1024)

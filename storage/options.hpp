@@ -35,6 +35,9 @@ struct options {
   /// Bytes zero-written ahead of the end while the log's device is idle: a flush into written
   /// blocks takes 220 us here, into merely allocated ones 370 (0 = none).
   std::uint64_t preallocate_bytes = 4 * MiB;
+  /// Files of dropped segments kept to be a log's next ones, whose blocks are written from end to
+  /// end. Two: retention drops about as many as are begun, now and then one more.
+  std::uint32_t recycled_files = 2;
   /// Bytes of one commit group: 4 MiB is where the device's bandwidth has levelled off; a larger
   /// group would only make its first batch wait.
   std::uint64_t group_bytes = 4 * MiB;

@@ -81,6 +81,12 @@ class posix_disk final : public disk {
     return from_return(::rmdir(path.c_str()));
   }
   bool exists(const std::string& path) override { return ::access(path.c_str(), F_OK) == 0; }
+  result<std::uint64_t> name_count(const std::string& path) override {
+    struct stat facts {};
+    if (::stat(path.c_str(), &facts) != 0)
+      return fail(errc::io_failed, errno);
+    return facts.st_nlink;
+  }
 
   result<std::vector<std::string>> list(const std::string& directory) override {
     auto* stream = ::opendir(directory.c_str());

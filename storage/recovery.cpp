@@ -6,6 +6,7 @@
 #include "runtime/plant.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
+#include "storage/recycled.hpp"
 
 namespace lance::storage {
 
@@ -109,6 +110,16 @@ result<std::uint64_t> end_of_data(file& data, std::uint64_t from) {
       }
     at += *got;
   }
+}
+
+// The end of what a crash left of the log itself.
+result<std::uint64_t> end_of_tail(file& data, std::uint64_t end, tail_owner owner) {
+  const auto mark = find_mark(data, owner.log);
+  if (!mark)
+    return tl::unexpected(mark.error());
+  if (*mark && **mark >= end)
+    return end_of_newer(data, end, **mark, owner.log, owner.next);
+  return end_of_data(data, end);
 }
 
 struct quarantine_use {
@@ -232,10 +243,10 @@ result<recovered_segment> recover_closed(file& data, byte_view index_file, log_i
   return found;
 }
 
-result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end,
+result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end, tail_owner owner,
                                    const std::string& quarantine, const std::string& name,
                                    const options& chosen) {
-  const auto data_end = end_of_data(data, end);
+  const auto data_end = end_of_tail(data, end, owner);
   if (!data_end)
     return tl::unexpected(data_end.error());
   tail_report report;

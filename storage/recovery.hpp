@@ -52,10 +52,20 @@ struct tail_report {
   std::string quarantine_path; ///< empty when nothing was set aside
 };
 
+/// Whose tail it is: the log, and the number of the batch that would come next.
+struct tail_owner {
+  log_id log;
+  batch_number next;
+};
+
 /// Copies what lies behind `end` and is not zero into the quarantine (durable on return) and cuts
 /// the file there. The file itself is not synced yet. When the quarantine (or the disk) is full the
 /// bytes are cut off uncopied: set_aside < bytes. Errors: io_failed (nothing was cut then).
-result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end,
+///
+/// In a recycled file (recycled.hpp) only batches of which a header with a number from `owner.next`
+/// on is there are the tail; with none of them nothing is cut, because the leftovers behind the end
+/// are known for what they are.
+result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end, tail_owner owner,
                                    const std::string& quarantine, const std::string& name,
                                    const options& chosen);
 

@@ -7,6 +7,7 @@
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/options.hpp"
+#include "storage/recycled.hpp"
 
 namespace lance::storage {
 
@@ -30,6 +31,16 @@ result<> fill_spare(file& spare, std::uint64_t bytes, std::uint64_t zero_count) 
   return spare.sync(); // so that the first group does not pay for the size
 }
 
+result<> refit(file& recycled, log_id log, std::uint64_t bytes) {
+  if (const auto allocated = recycled.allocate(bytes); !allocated)
+    return allocated;
+  if (const auto cut = recycled.truncate(bytes); !cut) // segments may have been larger
+    return cut;
+  if (const auto marked = write_mark(recycled, {log, bytes}); !marked)
+    return marked;
+  return recycled.sync();
+}
+
 } // namespace
 
 byte_view zeros() noexcept {
@@ -49,6 +60,22 @@ result<std::unique_ptr<file>> prepare_spare(disk& door, const std::string& direc
   spare->reset();
   (void)door.remove(path);
   return tl::unexpected(filled.error());
+}
+
+result<std::unique_ptr<file>> prepare_recycled(disk& door, const std::string& directory,
+                                               const std::string& name, log_id log,
+                                               std::uint64_t bytes, bool direct) {
+  const auto path = layout::join(directory, name);
+  auto recycled = door.open(path, {.direct = direct});
+  auto done = recycled ? refit(**recycled, log, bytes) : tl::unexpected(recycled.error());
+  if (done)
+    done = door.rename(path, layout::join(directory, layout::spare_name));
+  if (done)
+    return recycled;
+  if (recycled)
+    recycled->reset();
+  (void)door.remove(path);
+  return tl::unexpected(done.error());
 }
 
 result<std::unique_ptr<file>> activate_spare(disk& door, const std::string& directory,

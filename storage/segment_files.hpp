@@ -16,6 +16,12 @@ result<std::unique_ptr<file>> prepare_spare(disk& door, const std::string& direc
                                             std::uint64_t bytes, std::uint64_t zero_bytes,
                                             bool direct);
 
+/// Makes next.spare of a recycled file (its present name durable): `bytes` allocated, marked
+/// (recycled.hpp), its old blocks left as they are. Errors: io_failed (the file is removed then).
+result<std::unique_ptr<file>> prepare_recycled(disk& door, const std::string& directory,
+                                               const std::string& name, log_id log,
+                                               std::uint64_t bytes, bool direct);
+
 /// Gives the spare the name of the segment; durable on return. May be tried again after a failure.
 /// Returns the segment's empty index file, or null when that could not be made (it is derived).
 result<std::unique_ptr<file>> activate_spare(disk& door, const std::string& directory,

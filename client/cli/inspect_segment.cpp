@@ -7,6 +7,7 @@
 #include "storage/batch_walk.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
+#include "storage/recycled.hpp"
 
 namespace lance::client::cli {
 
@@ -95,6 +96,17 @@ result<void> judge_end(examined_segment& found, storage::file& data, std::size_t
   const auto rest = data.next_data(found.batch_bytes);
   if (!rest)
     return tl::unexpected{rest.error()};
+  const auto mark = storage::find_mark(data, found.log);
+  if (!mark)
+    return tl::unexpected{mark.error()};
+  if (*mark && **mark >= found.batch_bytes) { // a recycled file: leftovers are no harm
+    const batch_number next{found.segment.first.value + found.batches.size()};
+    const auto newer = storage::end_of_newer(data, found.batch_bytes, **mark, found.log, next);
+    if (!newer)
+      return tl::unexpected{newer.error()};
+    if (*newer == found.batch_bytes)
+      return {};
+  }
   if (*rest < found.file_bytes) {
     found.state = segment_state::torn;
     found.problem = "bytes from " + std::to_string(*rest) + " on are no whole batch";

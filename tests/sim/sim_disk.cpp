@@ -506,6 +506,16 @@ result<std::vector<std::string>> sim_disk::list(const std::string& directory) {
   return names;
 }
 
+result<std::uint64_t> sim_disk::name_count(const std::string& path) {
+  const auto known = names_.find(path);
+  if (known == names_.end())
+    return fail(errc::io_failed, ENOENT);
+  std::uint64_t count = 0;
+  for (const auto& [name, inode] : names_)
+    count += inode == known->second ? 1 : 0;
+  return count;
+}
+
 result<> sim_disk::make_directories(const std::string& path) {
   if (const auto lucky = luck(); !lucky)
     return lucky;

@@ -109,6 +109,11 @@ class sim_disk final : public storage::disk {
   bool exists(const std::string& path) override {
     return names_.contains(path) || directories_.contains(path);
   }
+  result<std::uint64_t> name_count(const std::string& path) override;
+  /// A second name for a file, as a backup by hard links makes it.
+  void link(const std::string& path, const std::string& other) {
+    names_[other] = durable_names_[other] = names_.at(path);
+  }
   result<> make_directories(const std::string& path) override;
   result<> sync_directory(const std::string& directory) override;
   result<storage::disk_space> space(const std::string&) override {

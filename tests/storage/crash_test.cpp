@@ -18,6 +18,7 @@ class history {
   explicit history(std::uint64_t seed)
       : random_(seed), large_(seed % 4 == 0), door_(seed * 31 + 1),
         bench_(door_, shape(seed), [this] { return door_.step(); }) {
+    bench_.environment().recycled = &budget_;
     REQUIRE(bench_.open());
   }
 
@@ -156,6 +157,7 @@ class history {
 
   std::mt19937_64 random_;
   bool large_; // batches of megabytes, so that segments roll
+  recycle_budget budget_{1 * GiB};
   sim_disk door_;
   log_bench bench_;
   std::map<std::uint64_t, batch_header> appended_;

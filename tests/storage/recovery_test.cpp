@@ -216,7 +216,8 @@ TEST_CASE("what is behind the end goes to the quarantine and is cut off", "[reco
   REQUIRE(data->write_now(20'000, torn));
   REQUIRE(data->truncate(100'000));
   options chosen;
-  const auto aside = set_tail_aside(door, *data, 10'000, "data/quarantine", "x.tail", chosen);
+  const tail_owner tail{owner, batch_number{2}};
+  const auto aside = set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "x.tail", chosen);
   REQUIRE(aside);
   CHECK(aside->bytes == 13'000);
   CHECK(aside->set_aside == 13'000);
@@ -227,20 +228,21 @@ TEST_CASE("what is behind the end goes to the quarantine and is cut off", "[reco
 
   SECTION("a second tail of the same place gets its own file") {
     REQUIRE(data->write_now(10'000, torn));
-    REQUIRE(set_tail_aside(door, *data, 10'000, "data/quarantine", "x.tail", chosen));
+    REQUIRE(set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "x.tail", chosen));
     CHECK(door.exists("data/quarantine/x.tail.1"));
   }
   SECTION("a full quarantine keeps nothing more and says so") {
     chosen.quarantine_files = 1;
     REQUIRE(data->write_now(10'000, torn));
-    const auto lost = set_tail_aside(door, *data, 10'000, "data/quarantine", "y.tail", chosen);
+    const auto lost =
+        set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "y.tail", chosen);
     REQUIRE(lost);
     CHECK(lost->bytes == 3000);
     CHECK(lost->set_aside == 0);
     CHECK_FALSE(door.exists("data/quarantine/y.tail"));
   }
   SECTION("nothing behind the end, nothing done") {
-    const auto clean = set_tail_aside(door, *data, 10'000, "data/quarantine", "z", chosen);
+    const auto clean = set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "z", chosen);
     REQUIRE(clean);
     CHECK(clean->bytes == 0);
     CHECK(door.list("data/quarantine")->size() == 1);

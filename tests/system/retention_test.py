@@ -1,5 +1,7 @@
 """Retention: old segments go by age and by size, numbers go on, readers end well."""
 
+import glob
+import os
 import threading
 import time
 
@@ -208,6 +210,36 @@ class DefaultSize(RetentionTest):
         self.wait_start("plain", lambda start: start >= 18 * MIB)
         self.assertLessEqual(self.extent("plain")["bytes"], 12 * MIB)
         self.assertEqual(self.extent("plain")["end"], 30 * MIB)
+
+
+class Recycled(RetentionTest):
+    BYTES = 64 * MIB
+
+    def setUp(self):
+        self.CONFIG = LOOK.replace("[io]\n", f"[io]\nrecycle_bytes = {self.BYTES}\n")
+        super().setUp()
+
+    def spares(self):
+        return glob.glob(os.path.join(self.broker.data_dir, "segments", "*", "*", "recycled-*.spare"))
+
+    def test_full_segments_that_go_are_kept_within_the_bound(self):
+        topic = self.client.create("kept")["id"]
+        stream = self.ingest_mib(topic, 100)  # three full segments and a part
+        self.client.set_retention(topic, 2, 0)
+        self.wait_start("kept", 100 * MIB)
+        self.assertEqual(len(self.spares()), min(2, self.BYTES // (31 * MIB)))
+        self.client.set_retention(topic, 0, 0)
+        stream += self.ingest_mib(topic, 70, 100)
+        self.assertEqual(self.spares(), [])  # two of three are segments again, or about to be
+        for again in (lambda: None, self.broker.crash):
+            again()
+            self.reconnect()
+            self.assertEqual(self.client.read(topic, 100 * MIB, len(stream)), stream[100 * MIB:])
+        self.assertNotIn("event=torn_tail_set_aside", self.broker.log())
+
+
+class NotRecycled(Recycled):
+    BYTES = 0
 
 
 class Interval(RetentionTest):
