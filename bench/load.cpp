@@ -142,17 +142,41 @@ void ingest(const choices& chosen) {
   std::puts(json.dump().c_str());
 }
 
+// One connection, one thread.
+struct fetch_worker {
+  fetch_worker(const choices& chosen, std::uint64_t begin)
+      : connection(chosen.server), loop(connection, chosen.fetch, begin) {}
+  load_connection connection;
+  fetch_loop loop;
+  fetch_outcome outcome;
+};
+
 void fetch(choices chosen) {
-  load_connection connection(chosen.server);
   chosen.fetch.log = log_id{chosen.log};
-  fetch_loop loop(connection, chosen.fetch);
+  std::vector<std::unique_ptr<fetch_worker>> workers;
+  for (unsigned i = 0; i < chosen.connections; ++i)
+    workers.push_back(
+        std::make_unique<fetch_worker>(chosen, chosen.fetch.log_bytes / chosen.connections * i));
   const auto before = cpu_now(chosen);
   const auto began = now_ns();
-  auto outcome = loop.run(began + in_ns(chosen.seconds));
+  std::vector<std::jthread> threads;
+  for (auto& worker : workers)
+    threads.emplace_back([&each = *worker, end = began + in_ns(chosen.seconds)] {
+      each.outcome = each.loop.run(end);
+    });
+  threads.clear(); // joins
   const auto seconds = static_cast<double>(now_ns() - began) / 1e9;
+  fetch_outcome outcome;
+  for (const auto& worker : workers) {
+    outcome.replies += worker->outcome.replies;
+    outcome.data_bytes += worker->outcome.data_bytes;
+    outcome.short_replies += worker->outcome.short_replies;
+    outcome.verified += worker->outcome.verified;
+    outcome.replies_taken.merge(worker->outcome.replies_taken);
+  }
   auto json = to_json(outcome.data_bytes, seconds, before, cpu_now(chosen));
   json["replies"] = outcome.replies;
-  json["reply_bytes"] = loop.reply_bytes();
+  json["reply_bytes"] = workers.front()->loop.reply_bytes();
   json["short_replies"] = outcome.short_replies;
   json["verified"] = outcome.verified;
   json["reply"] = outcome.replies_taken.summary();
@@ -178,6 +202,7 @@ void describe_ingest(CLI::App& command, choices& chosen) {
   command.add_option("--window", plan.window_frames, "frames in flight")
       ->check(CLI::Range(1, 65536));
   command.add_option("--frames", plan.frames, "per connection, instead of a time");
+  command.add_option("--rate", plan.mb_per_s, "MB/s of payload per connection; 0: all there is");
   command.add_option("--warm-up", chosen.warm_up_seconds, "seconds that do not count");
   command.add_flag("--keep", chosen.keep, "leave the topics");
 }
@@ -190,6 +215,10 @@ void describe_fetch(CLI::App& command, choices& chosen) {
       ->check(CLI::Range(1024, 16 << 20));
   command.add_option("--in-flight", plan.in_flight, "requests")->check(CLI::Range(1, 64));
   command.add_flag("--once", plan.once, "end at the log's end");
+  command
+      .add_option("--connections", chosen.connections,
+                  "each with a thread, beginning at its own part of the log")
+      ->check(CLI::Range(1, 64));
 }
 
 } // namespace

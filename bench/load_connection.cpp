@@ -97,6 +97,16 @@ void load_connection::wait() {
     give_up_errno("poll");
 }
 
+void load_connection::wait_until_ns(std::uint64_t when) {
+  const auto now = now_ns();
+  const auto left = when - std::min(now, when);
+  const timespec limit{static_cast<time_t>(left / 1'000'000'000),
+                       static_cast<long>(left % 1'000'000'000)};
+  pollfd events{socket_, POLLIN, 0};
+  if (::ppoll(&events, 1, &limit, nullptr) < 0 && errno != EINTR)
+    give_up_errno("ppoll");
+}
+
 frame load_connection::ask(wire::command code, byte_view payload, wire::command expected) {
   std::vector<std::byte> request(wire::frame_header_bytes + payload.size());
   (void)wire::encode_frame(wire::control_header(code), wire::checksum_kind::iso_hdlc, payload,

@@ -36,6 +36,8 @@ class load_connection {
   void receive_all(byte_span into);
   /// Blocks until there is something to receive or room to send.
   void wait();
+  /// Blocks until there is something to receive, or the steady clock shows `when`.
+  void wait_until_ns(std::uint64_t when);
 
   /// One request, one reply; gives up when the reply is not `expected`.
   [[nodiscard]] frame ask(wire::command code, byte_view payload, wire::command expected);

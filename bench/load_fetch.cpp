@@ -23,8 +23,9 @@ void verify(const wire::frame_header& header, byte_view head, byte_view data) {
 
 } // namespace
 
-fetch_loop::fetch_loop(load_connection& connection, const fetch_plan& plan)
-    : connection_(connection), plan_(plan), stride_(plan.fetch_bytes), data_(plan.fetch_bytes) {
+fetch_loop::fetch_loop(load_connection& connection, const fetch_plan& plan, std::uint64_t begin)
+    : connection_(connection), plan_(plan), stride_(plan.fetch_bytes), begin_(begin),
+      data_(plan.fetch_bytes) {
   // A broker that gives less than is asked for gives it always: requests are laid side by side.
   ask({0, static_cast<std::uint32_t>(std::min<std::uint64_t>(plan.log_bytes, stride_))});
   stride_ = take_reply();
@@ -38,15 +39,15 @@ bool fetch_loop::next_range(range& what) {
     left_over_.pop_front();
     return true;
   }
-  if (next_ == plan_.log_bytes) {
+  if (asked_bytes_ == plan_.log_bytes) {
     if (plan_.once)
       return false;
-    next_ = 0;
+    asked_bytes_ = 0;
   }
-  what.begin = next_;
-  what.bytes =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(stride_, plan_.log_bytes - next_));
-  next_ += what.bytes;
+  what.begin = (begin_ + asked_bytes_) % plan_.log_bytes;
+  const auto left = std::min(plan_.log_bytes - asked_bytes_, plan_.log_bytes - what.begin);
+  what.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(stride_, left));
+  asked_bytes_ += what.bytes;
   return true;
 }
 

@@ -25,14 +25,17 @@ struct fetch_outcome {
   std::uint64_t data_bytes = 0;
   std::uint64_t short_replies = 0; ///< less than was asked for and was there
   std::uint64_t verified = 0;      ///< replies whose checksum was computed here
-  latencies replies_taken;         ///< from the request's send to the reply's last byte
+  /// From the request's send to the reply's last byte. A quarter of a million: two minutes of the
+  /// fastest reader here, and small enough for a crowd of them.
+  latencies replies_taken{std::size_t{256} << 10};
 };
 
 /// The reply's header and head are judged, its data is received into one buffer and looked at only
 /// in every 64th: the load must leave the cores to the broker.
 class fetch_loop {
  public:
-  fetch_loop(load_connection& connection, const fetch_plan& plan);
+  /// Begins at `begin` of the log and goes on to the part before it.
+  fetch_loop(load_connection& connection, const fetch_plan& plan, std::uint64_t begin = 0);
   /// Runs until the plan is done or the clock shows `end_ns`, and until all is answered.
   [[nodiscard]] fetch_outcome run(std::uint64_t end_ns);
   /// Data bytes of a full reply here, learnt from the first one.
@@ -54,8 +57,9 @@ class fetch_loop {
   load_connection& connection_;
   fetch_plan plan_;
   std::uint32_t stride_;
-  std::uint64_t next_ = 0;
-  std::deque<range> left_over_; // of short replies
+  std::uint64_t begin_ = 0;
+  std::uint64_t asked_bytes_ = 0; // of this pass
+  std::deque<range> left_over_;   // of short replies
   std::deque<open_request> under_way_;
   std::vector<std::byte> data_;
   fetch_outcome outcome_;

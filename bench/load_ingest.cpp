@@ -55,21 +55,35 @@ bool ingest_loop::may_send_more() const noexcept {
 
 ingest_outcome ingest_loop::run(span_ns counted) {
   counted_ = counted;
-  now_ns_ = now_ns();
+  now_ns_ = began_ns_ = now_ns();
   while (may_send_more() || answered_ < prepared_) {
     send_what_fits();
     if (sent_bytes_ < prepared_ * frame_bytes_)
       connection_.wait();
+    else if (plan_.mb_per_s > 0) {
+      const bool room = prepared_ - answered_ < plan_.window_frames && may_send_more();
+      connection_.wait_until_ns(room ? due_ns(prepared_) : now_ns_ + 1 * s_in_ns);
+    }
     receive_answers();
   }
   return std::move(outcome_);
 }
 
+std::uint64_t ingest_loop::due_ns(std::uint64_t frame) const noexcept {
+  if (plan_.mb_per_s <= 0)
+    return now_ns_;
+  const auto bytes = static_cast<double>(frame * (frame_bytes_ - wire::frame_header_bytes));
+  return began_ns_ + static_cast<std::uint64_t>(bytes / plan_.mb_per_s * 1e3);
+}
+
 void ingest_loop::send_what_fits() {
   for (; prepared_ - answered_ < plan_.window_frames && may_send_more(); ++prepared_) {
+    const auto due = due_ns(prepared_);
+    if (due > now_ns_)
+      break;
     const auto slot = prepared_ % plan_.window_frames;
     store_le<std::uint64_t>(frames_.data() + slot * frame_bytes_ + batch_id_at, prepared_ + 1);
-    sent_ns_[slot] = now_ns_;
+    sent_ns_[slot] = due;
   }
   while (sent_bytes_ < prepared_ * frame_bytes_) {
     const auto begin = sent_bytes_ % frames_.size();
@@ -82,11 +96,11 @@ void ingest_loop::send_what_fits() {
   }
 }
 
-// Blocks unless something waits to be sent: then wait() has said which of the two is possible.
+// Blocks unless something waits to be sent or to be due: then the waiting is done.
 void ingest_loop::receive_answers() {
-  const bool sending = sent_bytes_ < prepared_ * frame_bytes_;
+  const bool waited = sent_bytes_ < prepared_ * frame_bytes_ || plan_.mb_per_s > 0;
   const auto room = byte_span{received_}.subspan(received_bytes_);
-  received_bytes_ += sending ? connection_.receive_some(room) : connection_.receive(room);
+  received_bytes_ += waited ? connection_.receive_some(room) : connection_.receive(room);
   now_ns_ = now_ns();
   std::size_t at = 0;
   for (;;) {

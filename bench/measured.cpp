@@ -18,8 +18,6 @@ namespace lance::bench {
 
 namespace {
 
-constexpr std::size_t latencies_max = std::size_t{4} << 20;
-
 double seconds(const timeval& value) {
   return static_cast<double>(value.tv_sec) + static_cast<double>(value.tv_usec) / 1e6;
 }
@@ -54,7 +52,7 @@ void sleep_until_ns(std::uint64_t when) {
     std::this_thread::sleep_for(std::chrono::nanoseconds{when - now});
 }
 
-latencies::latencies() : taken_(latencies_max) {}
+latencies::latencies(std::size_t most) : taken_(most) {}
 
 void latencies::add(std::uint64_t ns) noexcept {
   if (count_ == taken_.size()) {

@@ -25,7 +25,7 @@ void sleep_until_ns(std::uint64_t when);
 /// what comes beyond its bound (4 million: 16 MiB, more than any round here has) is counted out.
 class latencies {
  public:
-  latencies();
+  explicit latencies(std::size_t most = std::size_t{4} << 20);
   void add(std::uint64_t ns) noexcept;
   void merge(const latencies& other);
   /// count, left_out, and p50, p99, p99.9 and the largest in microseconds. Sorts.

@@ -1,13 +1,17 @@
 """What is measured: each question runs in alternating rounds, first the broker, then the floor
 beside it. A round gives a flat dictionary of numbers; run.py makes medians and ranges of them."""
 
+import concurrent.futures
 import os
 import shutil
+import sys
 import time
 
 KIB, MIB, GB = 1 << 10, 1 << 20, 1e9
 FRAME_HEADER, FETCH_HEAD = 44, 16
 FETCH_BYTES = MIB
+WIDE_BYTES = 8 << 30
+READ_SECONDS_MAX = 90
 WARM_FRAMES = 192  # of 128 KiB: 24 MiB, half of the smallest tail cache on machines that bench
 STAGES = (("parse", "lance_stage_seconds", 'stage="parse"'),
           ("queue", "lance_stage_seconds", 'stage="queue"'),
@@ -27,14 +31,15 @@ def _per_gb(seconds, outcome):
 
 class Questions:
     """broker: a Broker; load, floor: functions that run the program and return its JSON; seconds:
-    of one measurement."""
+    of one measurement; cold_bytes: of the log of the cold questions; wide_bytes: of the one that is
+    read beside writes."""
 
-    def __init__(self, broker, load, floor, directory, seconds, cold_bytes):
+    def __init__(self, broker, load, floor, directory, seconds, cold_bytes, wide_bytes):
         self.broker, self._load, self._floor = broker, load, floor
-        self.seconds, self.cold_bytes = seconds, cold_bytes
+        self.seconds, self.cold_bytes, self.wide_bytes = seconds, cold_bytes, wide_bytes
         self.floor_file = os.path.join(directory, "floor.dat")
         self.names = 0
-        self.cold_log = None
+        self.cold_log = self.wide_log = self.most_mb_s = None
 
     # -- pieces --------------------------------------------------------------------------------
 
@@ -42,10 +47,10 @@ class Questions:
         self.names += 1
         return f"bench-{self.names}"
 
-    def _ingest(self, *words, stages=True):
+    def _ingest(self, *words, stages=True, seconds=None):
         """One load of ingest, with what the broker's own metrics say about it."""
         before = self.broker.metrics()
-        got = self._load("--seconds", self.seconds, "ingest", "--name", self._name(), *words)
+        got = self._load("--seconds", seconds or self.seconds, "ingest", "--name", self._name(), *words)
         after = self.broker.metrics()
         flushes = after.since(before, "lance_io_flush_latency_seconds_count")
         numbers = {
@@ -160,13 +165,16 @@ class Questions:
         finally:
             self._load("delete", "--log", written["topics"][0])
 
+    def _write_log(self, size):
+        """Its id and its topic's name."""
+        name = self._name()
+        written = self._load("ingest", "--name", name, "--frames", size // (128 * KIB), "--keep")
+        self.settle()
+        return written["topics"][0], name + "-0"
+
     def consume_cold(self, in_flight):
         if self.cold_log is None:
-            name = self._name()
-            frames = self.cold_bytes // (128 * KIB)
-            written = self._load("ingest", "--name", name, "--frames", frames, "--keep")
-            self.cold_log = written["topics"][0], name + "-0"
-            self.settle()
+            self.cold_log = self._write_log(self.cold_bytes)
         log, name = self.cold_log
         files = self.broker.segments(name)
         self._forget(files)
@@ -174,6 +182,46 @@ class Questions:
         numbers["floor_direct_read_mb_s"] = self._floor("read", *files)["mb_per_s"]
         self._forget(files)
         numbers["floor_buffered_read_mb_s"] = self._floor("read", "--buffered", *files)["mb_per_s"]
+        return numbers
+
+    # -- both ----------------------------------------------------------------------------------
+
+    def _at_half(self):
+        """A producer at half of what it reaches with nothing beside it."""
+        if self.most_mb_s is None:
+            self.most_mb_s = self._ingest("--batch", 128, "--window", 8)[0]["broker_mb_s"]
+        return self._ingest("--batch", 128, "--window", 64, "--rate", self.most_mb_s / 2,
+                            seconds=2 * self.seconds)[0]
+
+    def beside_reads(self, readers):
+        """The producer alone, then while a log that is in no memory is read. One reader goes
+        through all of it, many go on for as long as the producer does."""
+        if self.wide_log is None:
+            self.wide_log = self._write_log(self.wide_bytes)
+        log, name = self.wide_log
+        alone = self._at_half()
+        self.settle()
+        self._forget(self.broker.segments(name))
+        words = ("fetch", "--log", log, "--log-bytes", self.wide_bytes, "--fetch", FETCH_BYTES,
+                 "--connections", readers, "--in-flight", 2)
+        until_read = readers == 1 and self.wide_bytes >= WIDE_BYTES
+        seconds = READ_SECONDS_MAX if until_read else 2 * self.seconds + 2
+        with concurrent.futures.ThreadPoolExecutor(1) as beside:
+            reading = beside.submit(self._load, "--seconds", seconds, *words,
+                                    *(("--once",) if until_read else ()))
+            time.sleep(0.3)
+            numbers = self._at_half()
+            if reading.done():
+                sys.exit("the readers were done before the producer was")
+            read = reading.result()
+        numbers["read_mb_s"] = read["mb_per_s"]
+        numbers["read_s"] = read["seconds"]
+        numbers["reply_p99_us"] = read["reply"]["p99_us"]
+        numbers["asked_mb_s"] = self.most_mb_s / 2
+        numbers["alone_mb_s"] = alone["broker_mb_s"]
+        for each in ("ack_p50_us", "ack_p99_us", "ack_p999_us"):
+            numbers["alone_" + each] = alone[each]
+        numbers["ratio"] = numbers["ack_p99_us"] / alone["ack_p99_us"]
         return numbers
 
     @staticmethod
@@ -190,7 +238,7 @@ class Questions:
 
     @staticmethod
     def room_needed(cold_bytes, rounds, seconds):
-        """Bytes of disk a run may use: the cold log, the floor's file, and the topics of one
+        """Bytes of disk a run may use: the cold logs, the floor's file, and the topics of one
         question at a time at two GB/s, none of which is kept."""
         return cold_bytes + 512 * MIB + int(2 * GB * (seconds + 1)) + rounds * 64 * MIB
 

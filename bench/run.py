@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from broker import Broker
-from questions import GB, MIB, Questions, enough_room
+from questions import GB, MIB, WIDE_BYTES, Questions, enough_room
 
 # Title, the deed, its arguments, the goal of "ratio" ("" for none) and the lines to print:
 # (text, key, unit) or (text, keys, unit) for several numbers in one line.
@@ -34,6 +34,14 @@ REPLIES = [BROKER, ("reply p50 / p99", ("reply_p50_us", "reply_p99_us"), "us"), 
 TURNS = ("  loopback, one request at a time", "floor_turns_mb_s", "MB/s")
 READS = ("floor: bare read, direct / buffered",
          ("floor_direct_read_mb_s", "floor_buffered_read_mb_s"), "MB/s")
+
+BESIDE = [("producer asks for", "asked_mb_s", "MB/s"),
+          ("  gets alone, beside", ("alone_mb_s", "broker_mb_s"), "MB/s"),
+          ("alone, ack p50 / p99 / p99.9", ("alone_ack_p50_us", "alone_ack_p99_us",
+                                            "alone_ack_p999_us"), "us"),
+          ("beside, ack p50 / p99 / p99.9",) + ACKS[1:],
+          ("all readers", "read_mb_s", "MB/s"),
+          ("  reply p99", "reply_p99_us", "us"), CPU]
 
 PLAN = [
     ("durable", "durable ingest: 1 KiB records, 128 per frame, 1,024 in flight, fsync",
@@ -56,6 +64,9 @@ PLAN = [
     ("cold", "consume cold: page cache dropped, fetches of 1 MiB, one at a time", "consume_cold",
      (1,), "", [*REPLIES, TURNS, READS]),
     ("cold", "the same, four in flight", "consume_cold", (4,), "", [*REPLIES, READS]),
+    ("beside", "a producer at half its maximum (window 64) beside one cold reader", "beside_reads",
+     (1,), "<= 1.5", BESIDE),
+    ("beside", "the same beside 50 cold readers", "beside_reads", (50,), "", BESIDE),
     ("four", "four connections, four topics, durable ingest as in the first line",
      "four_connections", (), "",
      [BROKER, ("slowest, fastest connection", ("slowest_mb_s", "fastest_mb_s"), "MB/s"), ACKS, CPU,
@@ -123,7 +134,8 @@ def show(title, goal, lines, rounds):
         sign, limit = goal.split()
         met = middle >= float(limit) if sign == ">=" else middle <= float(limit)
         said = f"  goal {goal}: {'met' if met else 'NOT MET'}"
-    print(f"  {'ratio to the floor':36} {middle:8.2f}  [{low:.2f} .. {high:.2f}]{said}")
+    against = "ratio of p99 to p99 alone" if median_of(rounds, "alone_ack_p99_us") else "ratio to the floor"
+    print(f"  {against:36} {middle:8.2f}  [{low:.2f} .. {high:.2f}]{said}")
     stages = [f"{name} {number(median_of(rounds, f'stage_{name}_p50_us')[0])}/"
               f"{number(median_of(rounds, f'stage_{name}_p99_us')[0])}"
               for name in STAGE_NAMES if median_of(rounds, f"stage_{name}_p50_us")]
@@ -158,14 +170,15 @@ def arguments():
 
 
 def measure(chosen, directory, facts):
-    rounds, seconds, cold = (1, 1, 512 * MIB) if chosen.quick else (3, 2, 1024 * MIB)
-    if not enough_room(directory, Questions.room_needed(cold, rounds, seconds)):
+    rounds, seconds, cold, wide = ((1, 1, 512 * MIB, 1024 * MIB) if chosen.quick
+                                   else (3, 2, 1024 * MIB, WIDE_BYTES))
+    if not enough_room(directory, Questions.room_needed(cold + wide, rounds, seconds)):
         sys.exit(f"not enough room in {directory}: give another place with --dir")
     broker = Broker(chosen.bindir, directory)
     load = program(os.path.join(chosen.bindir, "bench", "lance_load"), "--server",
                    broker.facts["lwp"], "--broker", broker.facts["pid"])
     floor = program(os.path.join(chosen.bindir, "bench", "lance_floor"))
-    questions = Questions(broker, load, floor, directory, seconds, cold)
+    questions = Questions(broker, load, floor, directory, seconds, cold, wide)
     found = []
     for word, title, deed, words, goal, lines in PLAN:
         if chosen.only not in (None, word):
