@@ -77,7 +77,9 @@ poller_actor::poller_actor(caf::actor_config& config, const poller_options& opti
                            poller_memory& memory, storage::data_dir& home,
                            runtime::metric_set& metrics)
     : resident_actor<>(config), options_(options), memory_(memory), home_(home), metrics_(metrics),
-      cache_(options.storage.tail_cache_bytes) {}
+      cache_(options.storage.tail_cache_bytes),
+      read_budget_({.piece_bytes = memory.reads->buffer_bytes(),
+                    .most_bytes = options.storage.read_depth * memory.reads->buffer_bytes()}) {}
 
 // Buffers and messages may come back after their user has gone.
 poller_actor::~poller_actor() {
@@ -339,6 +341,9 @@ void poller_actor::report(log_slot& slot, const storage::log_progress& progress)
     if (slot.submitted_ns != 0)
       metrics_.observe(histogram::ack_latency, now - std::min(now, slot.submitted_ns));
     slot.submitted_ns = slot.acks.empty() ? 0 : now;
+    read_budget_.committed(now, progress.group_bytes / progress.groups,
+                           progress.write_ns + progress.flush_ns);
+    reader_->allow(read_budget_.allowed_reads());
   }
   if (progress.state == slot.seen_state)
     return;
@@ -588,6 +593,7 @@ void poller_actor::expired(std::uint64_t now_ns) {
       slot.log->tick(now_ns);
       log_changed(*slot.log);
     }
+    budget_reads(now_ns);
   } else {
     for (auto& [id, slot] : logs_)
       if (slot.log->due_ns() <= now_ns)
@@ -605,6 +611,13 @@ void poller_actor::expired(std::uint64_t now_ns) {
         send(network, readers_wait{});
   }
   arm_timer(now_ns);
+}
+
+void poller_actor::budget_reads(std::uint64_t now_ns) {
+  const bool pending = std::any_of(
+      logs_.begin(), logs_.end(), [](const auto& entry) { return entry.second.submitted_ns != 0; });
+  read_budget_.tick(now_ns, pending);
+  reader_->allow(read_budget_.allowed_reads());
 }
 
 void poller_actor::arm_timer(std::uint64_t now_ns) {

@@ -17,6 +17,7 @@
 #include "storage/data_dir.hpp"
 #include "storage/log.hpp"
 #include "storage/posix_disk.hpp"
+#include "storage/read_budget.hpp"
 #include "storage/reader.hpp"
 #include "storage/tail_cache.hpp"
 
@@ -112,6 +113,7 @@ class poller_actor final : public runtime::resident_actor<>,
   void report_space(const storage::log& log, storage::log_state before);
   [[nodiscard]] bool held(log_id log) const noexcept;
 
+  void budget_reads(std::uint64_t now_ns);
   void arm_timer(std::uint64_t now_ns);
   static void feed(void* self);
 
@@ -123,6 +125,7 @@ class poller_actor final : public runtime::resident_actor<>,
   std::unique_ptr<storage::disk> disk_;
   storage::tail_cache cache_;
   std::unique_ptr<storage::reader> reader_;
+  storage::read_budget read_budget_;
   storage::log_environment environment_;
   std::unordered_map<std::uint32_t, log_slot> logs_;
   std::vector<log_slot*> changed_;

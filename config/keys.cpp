@@ -151,7 +151,8 @@ constexpr key key_table[] = {
      "buffers.",
      0, 64 * 1024 * mib},
     {"io", "read_depth", kind::integer, [](config& c) -> field { return &c.io.read_depth; },
-     "Reads from disk under way at one time in each shard.", 1, 1024},
+     "Most reads from disk at one time in each shard; fewer while they make producers wait.", 1,
+     1024},
     {"io", "buffer_bytes", kind::size, [](config& c) -> field { return &c.io.buffer_bytes; },
      "Memory for all buffers; 0: up to 192MiB per shard within a quarter of what the process may "
      "use.",

@@ -44,8 +44,8 @@ struct options {
   /// Bytes of append buffers kept for readers who follow, over all logs of a shard. Must be well
   /// below the append pool, which it lives in.
   std::uint64_t tail_cache_bytes = 64 * MiB;
-  /// Reads from disk under way at one time, per shard: enough to keep the device busy (QD 4-8),
-  /// too few to push producers' writes aside.
+  /// Reads from disk under way at one time, per shard: enough to keep the device busy (QD 4-8).
+  /// While somebody writes, read_budget finds how many of them do not push the writes aside.
   std::uint32_t read_depth = 8;
   /// Closed segments of one log held open at a time; the least recently read is closed first.
   std::uint32_t open_segments = 16;

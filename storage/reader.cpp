@@ -311,7 +311,7 @@ read_operation::read_operation() : progress_(std::make_unique<progress>()) {}
 read_operation::~read_operation() = default;
 
 reader::reader(runtime::buffer_pool& pool, const options& chosen)
-    : pool_(pool), depth_(chosen.read_depth) {
+    : pool_(pool), most_(chosen.read_depth), depth_(chosen.read_depth) {
   LANCE_CHECK(pool.buffer_bytes() >= 2 * block_bytes, pool.buffer_bytes());
 }
 
@@ -359,6 +359,15 @@ void reader::finish(read_operation& operation, const result<read_outcome>& outco
   if (std::exchange(progress.slot, false))
     --under_way_;
   operation.finished(outcome);
+  start_waiting();
+}
+
+void reader::allow(std::uint32_t operations) {
+  depth_ = std::clamp(operations, 1U, most_);
+  start_waiting();
+}
+
+void reader::start_waiting() {
   while (first_waiting_ != nullptr && under_way_ < depth_) {
     auto* next = std::exchange(first_waiting_, first_waiting_->next_waiting_);
     if (first_waiting_ == nullptr)

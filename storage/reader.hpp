@@ -3,7 +3,7 @@
 // is durable, nor past the limit the caller gives (the committed end).
 //
 // One per shard, on the poller's thread. At most options::read_depth operations use the disk at one
-// time; further ones wait their turn in the order they came.
+// time, less when the owner says so; further ones wait their turn in the order they came.
 #pragma once
 
 #include <cstdint>
@@ -78,6 +78,9 @@ class reader {
   /// is verified by reading the rest of it too while that is at most one buffer more; parts of
   /// larger batches are returned as they are.
   void start(read_operation& operation, log& from);
+  /// From now on so many operations use the disk at one time: at least one, at most as many as the
+  /// options say. Those under way go on.
+  void allow(std::uint32_t operations);
   [[nodiscard]] std::uint32_t under_way() const noexcept { return under_way_; }
   [[nodiscard]] std::uint64_t disk_bytes() const noexcept { return disk_bytes_; }
 
@@ -85,8 +88,10 @@ class reader {
   friend class read_operation;
   void wait(read_operation& operation);
   void finish(read_operation& operation, const result<read_outcome>& outcome);
+  void start_waiting();
 
   runtime::buffer_pool& pool_;
+  const std::uint32_t most_;
   std::uint32_t depth_;
   std::uint32_t under_way_ = 0;
   std::uint64_t disk_bytes_ = 0;

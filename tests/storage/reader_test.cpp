@@ -224,6 +224,41 @@ TEST_CASE("more reads than the depth wait their turn, and all are answered", "[r
   }
 }
 
+TEST_CASE("fewer reads at a time when the owner says so, more again, never none", "[reader]") {
+  setup how = many_buffers();
+  how.chosen.read_depth = 3;
+  world here{how};
+  here.append({50'000, 50'000, 50'000, 50'000});
+  here.forget_memory();
+  const auto pool = *runtime::buffer_pool::make({3, 64 * KiB, -1, false});
+  reader with{*pool, how.chosen};
+  std::vector<std::vector<std::byte>> rooms(12, std::vector<std::byte>(1000));
+  std::vector<std::unique_ptr<sync_read>> reads;
+  for (std::size_t i = 0; i < rooms.size(); ++i) {
+    reads.push_back(std::make_unique<sync_read>());
+    reads.back()->start = byte_offset{i * 10'000};
+    reads.back()->into = rooms[i];
+    with.start(*reads.back(), here.bench.log());
+  }
+  const auto done = [&] {
+    return std::count_if(reads.begin(), reads.end(), [](const auto& one) { return one->done; });
+  };
+  CHECK(with.under_way() == 3);
+  with.allow(0);
+  CHECK(with.under_way() == 3); // these go on
+  while (done() < 3)
+    here.door.step();
+  CHECK(with.under_way() == 1);
+  with.allow(2);
+  CHECK(with.under_way() == 2);
+  with.allow(100);
+  CHECK(with.under_way() == 3);
+  here.door.settle();
+  CHECK(done() == 12);
+  for (std::size_t i = 0; i < rooms.size(); ++i)
+    CHECK(rooms[i] == here.part(i * 10'000, 1000));
+}
+
 TEST_CASE("a read under way survives the removal of its segment", "[reader]") {
   world here{many_buffers()};
   here.append({15 * MiB, 15 * MiB, 15 * MiB});
