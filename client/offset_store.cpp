@@ -96,7 +96,9 @@ outcome<std::optional<byte_offset>> file_offset_store::load(log_id log) {
   const auto* end = text.data() + got;
   byte_offset offset;
   const auto [stop, fault] = std::from_chars(text.data(), end, offset.value);
-  if (fault != std::errc{} || (stop != end && (*stop != '\n' || stop + 1 != end)))
+  // Of a longer file only the front has been seen, and zeros in front could make that a number.
+  const bool whole = static_cast<std::size_t>(got) <= text_bytes_max;
+  if (!whole || fault != std::errc{} || (stop != end && (*stop != '\n' || stop + 1 != end)))
     return refuse(errc::bad_format, path + " does not hold an offset");
   return offset;
 }

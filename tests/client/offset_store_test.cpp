@@ -66,7 +66,8 @@ TEST_CASE("a file that holds no offset is not taken for one") {
   const temp_directory home;
   file_offset_store store{home.path.string(), "c"};
   REQUIRE(store.save(log_id{1}, byte_offset{42}));
-  for (const auto* text : {"", "x", "12x\n", "12\n\n", "-1\n", "99999999999999999999999\n"}) {
+  for (const auto* text : {"", "x", "12x\n", "12\n\n", "-1\n", "99999999999999999999999\n",
+                           "0001719231702455007769", "00017192317024550077696\n7"}) {
     std::ofstream{store.stem(log_id{1}) + ".offset"} << text;
     const auto loaded = store.load(log_id{1});
     INFO(text);
