@@ -1,5 +1,6 @@
 #include "client/endpoint.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace lance::client {
@@ -15,6 +16,15 @@ bool parse_port(std::string_view text, std::uint16_t& port) noexcept {
   const auto* end = text.data() + text.size();
   const auto [stop, fault] = std::from_chars(text.data(), end, port);
   return fault == std::errc{} && stop == end && port != 0;
+}
+
+// Brackets are the notation's, and what does not print is no name: the resolver, which takes a name
+// up to its first zero byte, would ask for another.
+bool possible_host(std::string_view text) noexcept {
+  return !text.empty() && std::none_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte <= ' ' || byte == 0x7f || c == '/' || c == '[' || c == ']';
+  });
 }
 
 } // namespace
@@ -35,7 +45,7 @@ outcome<endpoint> parse_endpoint(std::string_view text) {
       return malformed(text);
   }
   endpoint where{std::string{host}, default_port};
-  if (host.empty() || host.find_first_of(" \t/") != std::string_view::npos)
+  if (!possible_host(host))
     return malformed(text);
   if (!port.empty() && (port.front() != ':' || !parse_port(port.substr(1), where.port)))
     return malformed(text);

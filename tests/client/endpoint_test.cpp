@@ -24,6 +24,11 @@ TEST_CASE("what is no server address is refused with the text") {
     CHECK(parsed.error().code == errc::invalid_request);
     CHECK(parsed.error().sentence.find(text) != std::string::npos);
   }
+  for (const auto text : {std::string_view{"host\0evil", 9}, std::string_view{"a\nb"},
+                          std::string_view{"[[::1]:7"}, std::string_view{"a]b"}}) {
+    INFO(text);
+    CHECK_FALSE(parse_endpoint(text));
+  }
   CHECK_FALSE(parse_endpoints("a:1,"));
   std::string many = "h";
   for (std::size_t n = 0; n < endpoints_max; ++n)
