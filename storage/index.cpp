@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::string_view magic{"LNCIDX\0\1", 8};
 constexpr std::uint32_t control_bit = 1U << 31;
+// As batch headers have it: below it sums stay whole, and searches find what is there.
+constexpr auto numbers_end = std::uint64_t{1} << 63;
 
 // The number of leading entries for which `before` holds; it holds for a prefix.
 template <class Before>
@@ -118,7 +120,8 @@ std::size_t coherent_entries(byte_view file, const index_header& header) noexcep
     if (entry.position != position || entry.offset != previous.end_offset() ||
         entry.first_record != previous.end_record() || entry.in_term < previous.in_term ||
         entry.append_time_ns < previous.append_time_ns || entry.key <= previous.key ||
-        entry.payload_length > max_payload_bytes ||
+        entry.payload_length > max_payload_bytes || entry.offset.value >= numbers_end ||
+        entry.first_record.value >= numbers_end ||
         (i == 0 &&
          (entry.header_crc != header.first_crc || entry.append_time_ns != header.first_time_ns)))
       return i;

@@ -129,3 +129,22 @@ TEST_CASE("an index is believed as far as its entries follow from one another", 
             std::byte{0});
   CHECK(coherent_entries(zeroed, header) == 10);
 }
+
+TEST_CASE("an index whose numbers run over is not believed", "[index]") {
+  const bool of_records = GENERATE(false, true);
+  constexpr auto almost = ~std::uint64_t{0} - 5; // the second entry would begin behind 2^64
+  auto file = whole_file(2);
+  auto first = entry_at(1);
+  auto second = entry_at(2);
+  first.position = 0;
+  second.position = static_cast<std::uint32_t>(first.file_end());
+  (of_records ? first.first_record.value : first.offset.value) = almost;
+  second.first_record = first.end_record();
+  second.offset = first.end_offset();
+  const index_header header{log_id{7},          batch_number{1},      first.offset,
+                            first.first_record, first.append_time_ns, first.header_crc};
+  encode(header, file.data());
+  encode(first, file.data() + index_header_bytes);
+  encode(second, file.data() + index_header_bytes + index_entry_bytes);
+  CHECK(coherent_entries(file, header) == 0);
+}
