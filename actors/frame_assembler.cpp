@@ -112,7 +112,7 @@ assembly frame_assembler::gather(byte_view& bytes) {
   }
   const auto each = budget_.pool().buffer_bytes();
   while (have_ < total && !bytes.empty()) {
-    std::byte* to = small_.data() + have_;
+    std::byte* to = nullptr;
     std::size_t room = total - have_;
     if (reserved_ > 0) {
       const auto within = have_ % each;
@@ -124,6 +124,8 @@ assembly frame_assembler::gather(byte_view& bytes) {
       }
       to = buffers_.back().data() + within;
       room = std::min(room, each - within);
+    } else {
+      to = small_.data() + have_;
     }
     const auto take = std::min(room, bytes.size());
     std::memcpy(to, bytes.data(), take);
