@@ -16,6 +16,8 @@ template <class... Deeds>
 struct overloaded : Deeds... {
   using Deeds::operator()...;
 };
+template <class... Deeds>
+overloaded(Deeds...) -> overloaded<Deeds...>; // clang 16 asks for it
 
 field field_of(const key& key, const config& values) {
   return key.at(const_cast<config&>(values)); // only read through, by the callers that come here
