@@ -52,7 +52,7 @@ def control_payloads():
     topic = {"id": 5, "name": "orders", "created_at": 1700000000, "topic_epoch": 1,
              "partitions": 1, "replicas": 1, "mode": "L1", "durability": "fsync",
              "retention": {"max_age_secs": 60, "max_bytes": 7}}
-    partition = {"partition": 0, "log": 5, "start": 0, "end": 9, "durable_end": 9, "records": 1,
+    partition = {"partition": 0, "log_id": 5, "start": 0, "end": 9, "durable_end": 9, "records": 1,
                  "first_record": 0, "segments": 1, "bytes": 4096, "state": "open"}
     description = dict(topic, partitions=[partition])
     status = {"node_id": 1, "is_leader": True, "leader_id": 1, "current_term": 2, "node_count": 3,
@@ -80,7 +80,7 @@ def control_payloads():
         as_json(description), as_json(status),
         as_json({"client": "lnc 0.1", "features": ["fetch_batches"]}),
         as_json({"server": "lance", "node": 1, "version": "0.1.0", "features": ["hello"],
-                 "backend": "io_uring", "max_frame_bytes": 16777216}),
+                 "backend": "io_uring", "limits": {"max_frame_bytes": 16777216}}),
         b"NOT_LEADER: redirect to 127.0.0.1:1992"]
 
 
