@@ -13,7 +13,12 @@
 #endif
 
 #ifdef LANCE_FUZZ_SANITIZED
-#include <sanitizer/allocator_interface.h>
+extern "C" {
+// <sanitizer/allocator_interface.h>, which Debian has for clang only; g++'s library has both too.
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
+                                              void (*on_free)(const volatile void*));
+std::size_t __sanitizer_get_allocated_size(const volatile void* memory);
+}
 #else
 #include <malloc.h>
 #endif
@@ -54,7 +59,7 @@ void on_malloc(const volatile void*, std::size_t bytes) {
 }
 void on_free(const volatile void* memory) {
   if (watching && memory != nullptr)
-    note_freed(__sanitizer_get_allocated_size(const_cast<const void*>(memory)));
+    note_freed(__sanitizer_get_allocated_size(memory));
 }
 [[maybe_unused]] const int installed =
     __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);

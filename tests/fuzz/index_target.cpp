@@ -120,7 +120,8 @@ void repair(byte_span input, unsigned seed) {
     entry.offset = byte_offset{offset};
     entry.first_record = record_number{record};
     entry.position = position;
-    entry.payload_length %= storage::max_payload_bytes + 1;
+    entry.payload_length =
+        static_cast<std::uint32_t>(entry.payload_length % (storage::max_payload_bytes + 1));
     if (at == 0) {
       entry.header_crc = load_le<std::uint32_t>(file.data() + 48);
       entry.append_time_ns = load_le<std::uint64_t>(file.data() + 40);
