@@ -38,7 +38,7 @@ class memory_disk final : public storage::disk {
   bool exists(const std::string& path) override { return files.contains(path); }
   result<> make_directories(const std::string&) override { return read_only(); }
   result<> sync_directory(const std::string&) override { return read_only(); }
-  result<std::uint64_t> free_bytes(const std::string&) override { return 0U; }
+  result<storage::disk_space> space(const std::string&) override { return storage::disk_space{}; }
   result<std::unique_ptr<storage::mapping>> map(const std::string& path) override {
     const auto found = files.find(path);
     if (found == files.end())

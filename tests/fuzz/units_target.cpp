@@ -67,6 +67,9 @@ void check_names(std::string_view text) {
   case layout::file_kind::spare:
     LANCE_CHECK(text == layout::spare_name, text.size());
     break;
+  case layout::file_kind::recycled:
+    LANCE_CHECK(layout::recycled_name(name.segment) == text, text.size());
+    break;
   case layout::file_kind::other:
     break;
   }
