@@ -126,10 +126,13 @@ inline constexpr std::size_t outcomes_max = 1024;
 /// What became of ingest frames of one network actor's connections.
 struct outcomes {
   std::vector<outcome> list;
-  std::uint64_t durable_ns = 0; ///< when the poller knew
+  std::uint64_t durable_ns = 0; ///< when the poller knew; 0: ingestion refused them
 
   outcomes() { list.reserve(outcomes_max); }
-  void recycle() noexcept { list.clear(); }
+  void recycle() noexcept {
+    list.clear();
+    durable_ns = 0;
+  }
 };
 
 // -- network to poller and back --------------------------------------------------------------

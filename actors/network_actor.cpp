@@ -787,6 +787,8 @@ session* network_actor::find(const reply_address& to) noexcept {
 }
 
 void network_actor::take(const outcomes& settled) {
+  if (settled.durable_ns != 0)
+    metrics_.observe(histogram::stage_ack, now_ns_ - std::min(settled.durable_ns, now_ns_));
   for (const auto& each : settled.list)
     if (auto* to = find({options_.number, each.session, each.generation, each.ticket}))
       to->complete(each.ticket, !each.done, each.refusal);

@@ -602,6 +602,7 @@ void poller_actor::expired(std::uint64_t now_ns) {
   for (auto& [id, slot] : logs_)
     if (!slot.following.empty())
       wake_followers(slot, false);
+  show_disk_work();
   metrics_.set(gauge::buffer_pool_saturation,
                static_cast<double>(memory_.replies->lent()) / memory_.replies->count());
   if (!reads_.empty()) {
@@ -611,6 +612,19 @@ void poller_actor::expired(std::uint64_t now_ns) {
         send(network, readers_wait{});
   }
   arm_timer(now_ns);
+}
+
+void poller_actor::show_disk_work() {
+  const auto started = reader_->disk_reads();
+  const auto finished = reader_->disk_reads_done();
+  metrics_.add(counter::io_ops_submitted, started - reads_shown_);
+  metrics_.add(counter::io_ops_completed, finished - reads_done_shown_);
+  reads_shown_ = started;
+  reads_done_shown_ = finished;
+  const auto writing = std::count_if(logs_.begin(), logs_.end(),
+                                     [](const auto& entry) { return entry.second.log->writing(); });
+  metrics_.set(gauge::pending_io,
+               static_cast<double>(started - finished) + static_cast<double>(writing));
 }
 
 void poller_actor::budget_reads(std::uint64_t now_ns) {

@@ -114,6 +114,7 @@ class poller_actor final : public runtime::resident_actor<>,
   [[nodiscard]] bool held(log_id log) const noexcept;
 
   void budget_reads(std::uint64_t now_ns);
+  void show_disk_work();
   void arm_timer(std::uint64_t now_ns);
   static void feed(void* self);
 
@@ -125,6 +126,8 @@ class poller_actor final : public runtime::resident_actor<>,
   std::unique_ptr<storage::disk> disk_;
   storage::tail_cache cache_;
   std::unique_ptr<storage::reader> reader_;
+  std::uint64_t reads_shown_ = 0; // of the reader's counts, in the metrics already
+  std::uint64_t reads_done_shown_ = 0;
   storage::read_budget read_budget_;
   storage::log_environment environment_;
   std::unordered_map<std::uint32_t, log_slot> logs_;

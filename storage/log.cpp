@@ -76,6 +76,9 @@ log_progress log::take_progress() {
 bool log::idle() const noexcept {
   return core_->writer.idle();
 }
+bool log::writing() const noexcept {
+  return core_->writer.writing();
+}
 void log::close() {
   core_->writer.close();
 }

@@ -144,6 +144,8 @@ class log {
   [[nodiscard]] log_progress take_progress();
   /// Nothing under way and nothing pending.
   [[nodiscard]] bool idle() const noexcept;
+  /// A write or a flush is under way.
+  [[nodiscard]] bool writing() const noexcept;
   /// Asks for an orderly end: pending batches are written, the active segment is closed (or left
   /// active when it is empty). Done when closed(); no submit() after. Keep ticking until then.
   void close();

@@ -42,6 +42,7 @@ class log_writer {
   [[nodiscard]] std::uint64_t due_ns() const noexcept { return due_ns_; }
   [[nodiscard]] bool idle() const noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_; }
+  [[nodiscard]] bool writing() const noexcept { return in_flight_; }
   [[nodiscard]] bool ending() const noexcept { return ending_.has_value() || !to_close_.empty(); }
   [[nodiscard]] log_state state() const noexcept;
   [[nodiscard]] bool has_active() const noexcept { return active_ != nullptr; }

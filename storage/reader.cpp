@@ -253,6 +253,7 @@ read_operation::progress::step read_operation::progress::read_more() {
   into = {buffer.data(), end - begin};
   pool = buffer.home();
   home->disk_bytes_ += into.size();
+  ++home->disk_reads_;
   in->data().read(*this);
   return std::exchange(returned, false) ? after_read()
                                         : step::waiting; // some files are done before they return
@@ -270,6 +271,7 @@ read_operation::progress::step read_operation::progress::after_read() {
 void read_operation::progress::read_done(result<std::size_t> outcome) {
   got = outcome;
   returned = true;
+  ++home->disk_reads_done_;
   if (!running)
     run();
 }

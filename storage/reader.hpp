@@ -83,6 +83,9 @@ class reader {
   void allow(std::uint32_t operations);
   [[nodiscard]] std::uint32_t under_way() const noexcept { return under_way_; }
   [[nodiscard]] std::uint64_t disk_bytes() const noexcept { return disk_bytes_; }
+  /// Reads of the disk, since the reader was made.
+  [[nodiscard]] std::uint64_t disk_reads() const noexcept { return disk_reads_; }
+  [[nodiscard]] std::uint64_t disk_reads_done() const noexcept { return disk_reads_done_; }
 
  private:
   friend class read_operation;
@@ -95,6 +98,8 @@ class reader {
   std::uint32_t depth_;
   std::uint32_t under_way_ = 0;
   std::uint64_t disk_bytes_ = 0;
+  std::uint64_t disk_reads_ = 0;
+  std::uint64_t disk_reads_done_ = 0;
   read_operation* first_waiting_ = nullptr;
   read_operation* last_waiting_ = nullptr;
 };

@@ -23,9 +23,21 @@ setup roomy() {
   return how;
 }
 
+constexpr std::size_t usual_batch = 5 * MiB;
+
+// An eighth of everything, for tests that build many worlds.
+constexpr std::size_t small_batch = usual_batch / 8;
+setup small() {
+  auto how = roomy();
+  how.chosen.payload_bytes_max = max_payload_bytes / 8;
+  how.chosen.segment_bytes = min_segment_bytes / 8;
+  how.chosen.allocate_bytes /= 8;
+  return how;
+}
+
 struct world {
-  explicit world(std::uint64_t seed = 7, setup how = roomy())
-      : door(seed), bench(door, how, [this] { return door.step(); }) {
+  explicit world(std::uint64_t seed = 7, setup how = roomy(), std::size_t batch_bytes = usual_batch)
+      : batch(batch_bytes), door(seed), bench(door, how, [this] { return door.step(); }) {
     bench.environment().recycled = &budget;
     REQUIRE(bench.open());
   }
@@ -39,7 +51,7 @@ struct world {
   }
   [[nodiscard]] std::string path(const std::string& name) { return layout::join(directory, name); }
   /// The log rolls from segment to segment: six batches make one full.
-  void fill_segments(std::size_t count) { bench.append_durably(6 * count, 5 * MiB); }
+  void fill_segments(std::size_t count) { bench.append_durably(6 * count, batch); }
   void drop_all_but_last() {
     const auto last = bench.log().segment_at(bench.log().segment_count() - 1).id.first;
     REQUIRE(bench.log().drop_segments_before(last));
@@ -49,6 +61,7 @@ struct world {
     return names ? names->size() : 0;
   }
 
+  std::size_t batch;
   recycle_budget budget{1 * GiB};
   sim_disk door;
   log_bench bench;
@@ -282,13 +295,13 @@ TEST_CASE("a recycled file never passes for a segment, whenever the power goes",
   std::size_t in_recycled = 0;
   for (int steps = 0; steps < 40; ++steps) {
     INFO("steps " << steps);
-    world here{static_cast<std::uint64_t>(steps) + 1};
+    world here{static_cast<std::uint64_t>(steps) + 1, small(), small_batch};
     here.fill_segments(2);
-    here.bench.append_durably(1, 5 * MiB);
+    here.bench.append_durably(1, small_batch);
     here.drop_all_but_last();
     for (int done = 0; done < steps; ++done) {
       here.bench.clock.advance_ns(1000);
-      (void)here.bench.append_next(5 * MiB);
+      (void)here.bench.append_next(small_batch);
       here.bench.turn();
       here.door.step();
       here.bench.take();

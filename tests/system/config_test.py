@@ -368,7 +368,7 @@ class MetricsText(harness.SharedBroker):
             self.assertEqual(metrics.value(f"lance_cluster_{name}"), value, name)
 
     def test_stages_on_the_way_in_are_timed(self):
-        for stage in ("parse", "queue", "write", "flush"):
+        for stage in ("parse", "queue", "write", "flush", "ack"):
             def count(stage=stage):
                 return self.broker.metrics().value("lance_stage_seconds_count", stage=stage)
 
@@ -376,6 +376,22 @@ class MetricsText(harness.SharedBroker):
             for _ in range(10):
                 self.client.ingest(b"x", 0)
             self.assertTrue(harness.wait_until(lambda: count() >= before + 10), stage)
+
+    def test_reads_of_the_disk_are_counted_and_end(self):
+        topic = self.topic()
+        payload = b"x" * 4_000_000
+        for _ in range(30):  # more than any tail cache keeps
+            self.client.ingest(payload, topic, timeout=30)
+
+        def count(what):
+            return self.broker.metrics().value(f"lance_io_ops_{what}_total")
+
+        before = count("completed")
+        self.client.read(topic, 0, len(payload))
+        self.assertTrue(harness.wait_until(lambda: count("completed") >= before + 4), "reads count")
+        self.assertTrue(harness.wait_until(lambda: count("completed") == count("submitted")))
+        self.assertTrue(harness.wait_until(
+            lambda: self.broker.metrics().value("lance_pending_io_count") == 0))
 
     def test_the_text_is_what_prometheus_asks_for(self):
         status, content_type, text = self.broker.http("/metrics", name="metrics")
