@@ -5,6 +5,7 @@
 #include <cstring>
 #include <variant>
 
+#include "actors/journal.hpp"
 #include "actors/poller_jobs.hpp"
 #include "runtime/check.hpp"
 #include "runtime/log.hpp"
@@ -211,7 +212,10 @@ void poller_actor::opened(open_job& job) {
                   {"directory", wanted.policy.directory},
                   {"error", describe_error(why)}});
     metrics_.add(counter::errors_io);
-    unopened_[log.value] = wanted.policy.directory;
+    const bool for_space = why.system == ENOSPC && log != meta_log;
+    unopened_[log.value] = {wanted.policy, for_space};
+    if (for_space)
+      send(routes_.upkeep, log_space{log, log_state::no_space});
     if (wanted.requester)
       send(wanted.requester, log_opened{log, wanted.cookie, false, why.code});
   } else {
@@ -375,7 +379,7 @@ void poller_actor::remove(const delete_log& wanted) {
   auto found = logs_.find(wanted.log.value);
   if (auto closed = unopened_.find(wanted.log.value); closed != unopened_.end()) {
     auto& job = *removing_.emplace_back(std::make_unique<remove_job>(
-        *this, std::move(closed->second), wanted.log, wanted.requester, wanted.cookie));
+        *this, std::move(closed->second.policy.directory), wanted.log, wanted.requester, wanted.cookie));
     unopened_.erase(closed);
     home_lane().helper().submit(job);
     return;
@@ -594,6 +598,7 @@ void poller_actor::expired(std::uint64_t now_ns) {
       log_changed(*slot.log);
     }
     budget_reads(now_ns);
+    open_for_space(now_ns);
   } else {
     for (auto& [id, slot] : logs_)
       if (slot.log->due_ns() <= now_ns)

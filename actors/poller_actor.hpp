@@ -59,6 +59,11 @@ class poller_actor final : public runtime::resident_actor<>,
   const char* name() const override { return "poller"; }
 
  private:
+  /// A log that would not open.
+  struct unopened_log {
+    storage::log_policy policy;
+    bool for_space = false; ///< the disk was full: tried again
+  };
   struct log_slot {
     std::unique_ptr<storage::log> log;
     ack_line acks;
@@ -110,6 +115,7 @@ class poller_actor final : public runtime::resident_actor<>,
   void drop_before_batch(log_slot& slot, batch_number batch);
   void dropped(drop_job& job);
   void disk_level_changed(storage::disk_level level);
+  void open_for_space(std::uint64_t now_ns);
   void report_space(const storage::log& log, storage::log_state before);
   [[nodiscard]] bool held(log_id log) const noexcept;
 
@@ -133,7 +139,8 @@ class poller_actor final : public runtime::resident_actor<>,
   std::unordered_map<std::uint32_t, log_slot> logs_;
   std::vector<log_slot*> changed_;
   std::vector<std::unique_ptr<open_job>> opening_;
-  std::unordered_map<std::uint32_t, std::string> unopened_; // directories of logs that would not
+  std::unordered_map<std::uint32_t, unopened_log> unopened_;
+  std::uint64_t next_opening_ns_ = 0; // of those the disk had no room for
   std::vector<std::unique_ptr<remove_job>> removing_;
   std::vector<std::unique_ptr<drop_job>> dropping_;
   storage::ring<runtime::message_ref<read_request>> reads_; // wait for a fetcher, in order

@@ -14,6 +14,9 @@ using runtime::counter;
 using runtime::log_level;
 using storage::log_state;
 
+/// Between two tries to open logs for which there was no room: each may read a whole segment.
+constexpr std::uint64_t openings_apart_ns = 500 * ms_in_ns;
+
 // -- retention -------------------------------------------------------------------------------
 
 void poller_actor::enforce_retention(log_slot& slot) {
@@ -98,6 +101,17 @@ void poller_actor::disk_level_changed(storage::disk_level level) {
   space_held_ = level == storage::disk_level::stop_writes;
   for (auto& [id, slot] : logs_)
     slot.log->hold_space(held(slot.log->id()));
+}
+
+// Logs that found no room to be opened, of topics made while the disk filled up or of a start on a
+// full one, are opened when there may be room again: nobody else asks for them.
+void poller_actor::open_for_space(std::uint64_t now_ns) {
+  if (space_held_ || closing_ || now_ns < next_opening_ns_)
+    return;
+  next_opening_ns_ = now_ns + openings_apart_ns;
+  for (const auto& [id, each] : unopened_)
+    if (each.for_space && opening_job(each.policy.log) == nullptr)
+      open({each.policy, {}, 0});
 }
 
 // A log that is held has not met a full disk: it was kept from it.

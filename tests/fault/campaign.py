@@ -91,6 +91,9 @@ class Campaign:
             kept = self.broker.root + "-kept"
             self.broker.kill()
             shutil.copytree(self.broker.root, kept, dirs_exist_ok=True)
+            if not self.broker.data_dir.startswith(self.broker.root):
+                shutil.copytree(self.broker.data_dir, os.path.join(kept, "data"),
+                                dirs_exist_ok=True)
             if keep is not None:
                 keep(os.path.join(kept, "after-the-cut"))
             self.test.fail(f"cycle {self.cycles} of seed {self.seed}: {type(fault).__name__}: "
