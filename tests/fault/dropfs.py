@@ -94,6 +94,16 @@ class DropFs:
     def export(self, directory):
         self.ask(f"export {directory}")
 
+    def drop_caches(self, directory):
+        """The kernel forgets what it remembers of the synced content of these files."""
+        for where, _, names in os.walk(os.path.join(self.path, directory)):
+            for name in names:
+                descriptor = os.open(os.path.join(where, name), os.O_RDONLY)
+                try:
+                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                finally:
+                    os.close(descriptor)
+
     def hits(self):
         """How often each rule was hit: {(operation, pattern): hits}."""
         return {tuple(line.split()[1:3]): int(line.split()[3])
