@@ -378,8 +378,9 @@ void poller_actor::remove(const delete_log& wanted) {
   }
   auto found = logs_.find(wanted.log.value);
   if (auto closed = unopened_.find(wanted.log.value); closed != unopened_.end()) {
-    auto& job = *removing_.emplace_back(std::make_unique<remove_job>(
-        *this, std::move(closed->second.policy.directory), wanted.log, wanted.requester, wanted.cookie));
+    auto& job = *removing_.emplace_back(
+        std::make_unique<remove_job>(*this, std::move(closed->second.policy.directory), wanted.log,
+                                     wanted.requester, wanted.cookie));
     unopened_.erase(closed);
     home_lane().helper().submit(job);
     return;
