@@ -48,7 +48,11 @@ inline constexpr std::uint16_t starts_segment = 2;
 inline constexpr std::uint16_t source_compressed = 4;
 /// The payload checksum is CRC-32C; else CRC-32/ISO-HDLC.
 inline constexpr std::uint16_t castagnoli = 8;
-inline constexpr std::uint16_t all = control | starts_segment | source_compressed | castagnoli;
+/// The payload was lost to damage: repair has put zeros in its place. Its offsets and record
+/// numbers stay taken; readers get `corrupt` there and go on with the next batch.
+inline constexpr std::uint16_t lost = 16;
+inline constexpr std::uint16_t all =
+    control | starts_segment | source_compressed | castagnoli | lost;
 } // namespace batch_flag
 
 struct batch_header {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/check.hpp"
+#include "storage/batch_walk.hpp"
 
 namespace lance::storage {
 
@@ -46,6 +47,53 @@ result<> write_index(disk& door, const std::string& path, log_id log, segment_id
     at += count;
   }
   return {};
+}
+
+result<> replace_index(disk& door, const std::string& path, file& data, log_id log,
+                       const segment_facts& facts) {
+  const auto fresh = path + ".new";
+  auto target = door.open(fresh, {.create = true});
+  if (!target)
+    return tl::unexpected(target.error());
+  if (const auto emptied = (*target)->truncate(0); !emptied)
+    return emptied;
+  batch_walk walk{data, log, facts.id, false};
+  std::vector<std::byte> bytes(entries_at_once * index_entry_bytes);
+  std::uint64_t written = 0; // bytes of the file
+  std::uint64_t walked = 0;
+  std::size_t held = 0;
+  const auto put = [&]() -> result<> {
+    auto done = (*target)->write_now(written, {bytes.data(), held});
+    written += held;
+    held = 0;
+    return done;
+  };
+  while (walk.position() < facts.file_bytes) {
+    const auto batch = walk.next();
+    if (!batch)
+      return tl::unexpected(batch.error());
+    if (!*batch)
+      break;
+    const auto entry = entry_of(**batch);
+    if (walked++ == 0) {
+      encode(header_of(log, facts.id, entry), bytes.data());
+      held = index_header_bytes;
+      if (const auto done = put(); !done)
+        return done;
+    }
+    encode(entry, bytes.data() + held);
+    held += index_entry_bytes;
+    if (held == bytes.size())
+      if (const auto done = put(); !done)
+        return done;
+  }
+  if (const auto done = put(); !done)
+    return done;
+  target->reset();
+  if (walk.position() == facts.file_bytes && walked == facts.batches)
+    return door.rename(fresh, path);
+  (void)door.remove(fresh);
+  return fail(errc::corrupt);
 }
 
 std::unique_ptr<mapping> load_index(disk& door, const std::string& path) {

@@ -5,6 +5,7 @@
 
 #include "storage/file.hpp"
 #include "storage/index.hpp"
+#include "storage/segment.hpp"
 
 namespace lance::storage {
 
@@ -16,6 +17,12 @@ namespace lance::storage {
 /// header are already there and kept. Not synced: the index is derived.
 result<> write_index(disk& door, const std::string& path, log_id log, segment_id segment,
                      const index_view& entries, std::size_t sound);
+
+/// Makes the index of a closed segment anew from its headers and puts it in the place of the old
+/// one, which stays whole for who has it mapped. Errors: corrupt when the headers do not lead to
+/// the segment's end (the old index is left), io_failed.
+result<> replace_index(disk& door, const std::string& path, file& data, log_id log,
+                       const segment_facts& facts);
 
 /// The bytes of an index file; null when it is missing or unreadable, which means the same here.
 [[nodiscard]] std::unique_ptr<mapping> load_index(disk& door, const std::string& path);

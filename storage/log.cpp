@@ -1,6 +1,7 @@
 #include "storage/log.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "runtime/check.hpp"
 #include "runtime/plant.hpp"
@@ -28,6 +29,7 @@ struct log::core {
   log* home = nullptr;
   bool live = false; // progress before open() returns is told by start()
   std::uint64_t uses = 0;
+  damage_list damage;
   log_writer writer;
 };
 
@@ -162,7 +164,8 @@ const std::shared_ptr<segment>* last_that(const segment_list& segments, Begins b
 result<std::shared_ptr<segment>> opened(const segment_list& segments,
                                         const std::shared_ptr<segment>& wanted,
                                         const log_environment& environment,
-                                        const log_policy& policy, std::uint64_t& uses) {
+                                        const log_policy& policy, std::uint64_t& uses,
+                                        damage_list& damage) {
   wanted->last_use = ++uses;
   if (wanted->is_open())
     return wanted;
@@ -178,8 +181,12 @@ result<std::shared_ptr<segment>> opened(const segment_list& segments,
   }
   if (open_count >= environment.chosen.open_segments && oldest != nullptr)
     oldest->release();
-  if (const auto done = wanted->open(*environment.door, policy.directory, policy.direct); !done)
-    return tl::unexpected(done.error());
+  if (const auto done = wanted->open(*environment.door, policy.directory, policy.direct); !done) {
+    if (done.error().code != errc::bad_format && done.error().system != ENOENT)
+      return tl::unexpected(done.error());
+    damage.doubt(wanted->facts().id.first); // its index is derived: it will be made anew
+    return fail(errc::corrupt);
+  }
   return wanted;
 }
 
@@ -195,7 +202,8 @@ result<std::shared_ptr<segment>> log::segment_of(batch_number number) {
   });
   if (found == nullptr || number >= (*found)->facts().end_number())
     return fail(errc::offset_out_of_range);
-  return opened(core_->segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+  return opened(core_->segments, *found, core_->environment, core_->writer.policy(), core_->uses,
+                core_->damage);
 }
 
 result<located_batch> log::find_number(batch_number number) {
@@ -211,8 +219,8 @@ result<located_batch> log::find_offset(byte_offset offset) {
   });
   if (found == nullptr)
     return fail(errc::offset_out_of_range);
-  const auto in =
-      opened(core_->segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+  const auto in = opened(core_->segments, *found, core_->environment, core_->writer.policy(),
+                         core_->uses, core_->damage);
   if (!in)
     return tl::unexpected(in.error());
   const auto at = (*in)->index().find_offset(offset);
@@ -227,8 +235,8 @@ result<located_batch> log::find_record(record_number record) {
   });
   if (found == nullptr)
     return fail(errc::offset_out_of_range);
-  const auto in =
-      opened(core_->segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+  const auto in = opened(core_->segments, *found, core_->environment, core_->writer.policy(),
+                         core_->uses, core_->damage);
   if (!in)
     return tl::unexpected(in.error());
   const auto at = (*in)->index().find_record(record);
@@ -245,12 +253,44 @@ result<located_batch> log::find_time(std::uint64_t time_ns) {
   });
   if (found == segments.end() || (*found)->facts().batches == 0)
     return fail(errc::offset_out_of_range);
-  const auto in = opened(segments, *found, core_->environment, core_->writer.policy(), core_->uses);
+  const auto in = opened(segments, *found, core_->environment, core_->writer.policy(), core_->uses,
+                         core_->damage);
   if (!in)
     return tl::unexpected(in.error());
   const auto at = (*in)->index().find_time(time_ns);
-  LANCE_CHECK(at.has_value(), time_ns);
+  if (!at) { // the facts say that it is here: the index has rotted
+    core_->damage.doubt((*in)->facts().id.first);
+    return fail(errc::corrupt);
+  }
   return located(**in, *at);
+}
+
+// -- bit rot -------------------------------------------------------------------------------------
+
+damage_list& log::damage() noexcept {
+  return core_->damage;
+}
+
+namespace {
+
+segment* closed_segment(const segment_list& segments, segment_id wanted) {
+  const auto found = std::find_if(segments.begin(), segments.end(), [&](const auto& one) {
+    return one->facts().id == wanted && one->growing() == nullptr;
+  });
+  return found == segments.end() ? nullptr : found->get();
+}
+
+} // namespace
+
+bool log::is_closed_segment(segment_id segment) const noexcept {
+  return closed_segment(core_->segments, segment) != nullptr;
+}
+
+result<> log::reload_index(segment_id segment) {
+  auto* found = closed_segment(core_->segments, segment);
+  if (found == nullptr)
+    return {};
+  return found->reload_index(*core_->environment.door, directory());
 }
 
 // -- retention -----------------------------------------------------------------------------------
@@ -306,8 +346,8 @@ segment_removal log::take_before(batch_number number) {
   if (end == segments.begin() || core_->writer.state() == log_state::damaged)
     return removal;
   if (end == segments.end()) {
-    const auto last =
-        opened(segments, segments.back(), core_->environment, core_->writer.policy(), core_->uses);
+    const auto last = opened(segments, segments.back(), core_->environment, core_->writer.policy(),
+                             core_->uses, core_->damage);
     if (last)
       removal.numbers = numbers_after(id(), **last);
     else
@@ -322,6 +362,8 @@ segment_removal log::take_before(batch_number number) {
                       core_->writer.shelf().reserve(each->facts().file_bytes);
     removal.fates.push_back(keep ? segment_fate::keep : segment_fate::remove);
   }
+  if (const auto& taken = removal.segments; !taken.empty())
+    core_->damage.clear(taken.front()->facts().id.first, taken.back()->facts().end_number());
   return removal;
 }
 

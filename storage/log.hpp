@@ -16,6 +16,7 @@
 
 #include "runtime/blocking_thread.hpp"
 #include "runtime/clock.hpp"
+#include "storage/damage.hpp"
 #include "storage/file.hpp"
 #include "storage/index.hpp"
 #include "storage/options.hpp"
@@ -171,7 +172,8 @@ class log {
   [[nodiscard]] bool has_active() const noexcept;
 
   // -- finding: durable batches only; may open a closed segment, which blocks briefly ------------
-  /// Errors of all: offset_out_of_range (below the start or not durable), io_failed, bad_format.
+  /// Errors of all: offset_out_of_range (below the start or not durable), io_failed; corrupt when
+  /// the index of a segment is no index (the segment is doubted then).
   [[nodiscard]] result<located_batch> find_number(batch_number number);
   [[nodiscard]] result<located_batch> find_offset(byte_offset offset);
   [[nodiscard]] result<located_batch> find_record(record_number record);
@@ -199,6 +201,16 @@ class log {
   /// While held, no further space is allocated, and what was granted is all there is: the disk is
   /// needed for others. Said by state() no_space once space is wanted.
   void hold_space(bool held);
+
+  // -- bit rot ---------------------------------------------------------------------------------
+  /// What is known to be damaged, and what is doubted. Reads add to it; whoever looks through whole
+  /// segments adds and takes off.
+  [[nodiscard]] damage_list& damage() noexcept;
+  /// True if the segment is one of ours, and closed.
+  [[nodiscard]] bool is_closed_segment(segment_id segment) const noexcept;
+  /// The index of a closed segment was written anew (and renamed over the old): reads go on with
+  /// it. Blocks briefly. Nothing happens when there is no such segment.
+  [[nodiscard]] result<> reload_index(segment_id segment);
 
   // -- for storage::reader ---------------------------------------------------------------------
   /// The segment that holds the batch, open, or an error as above.

@@ -19,6 +19,10 @@ struct file_range {
   [[nodiscard]] std::uint64_t size() const noexcept { return end - begin; }
 };
 
+damaged_batch damaged_batch_of(batch_number number, const index_entry& entry) noexcept {
+  return {number, entry.offset, entry.end_offset()};
+}
+
 } // namespace
 
 // Goes batch by batch: each is copied from memory when all of it is there, else streamed through
@@ -36,10 +40,12 @@ struct read_operation::progress final : read_request {
   step consume();
   step read_more();
   step after_read();
-  bool judge_header();
+  bool judge_header(byte_view bytes);
   void take_slice(byte_view bytes);
   step conclude_disk_batch();
+  step not_what_it_was();
   step damaged_batch();
+  step doubtful_index();
   void conclude_batch();
   step stop(const error& why);
   step stop(errc code) { return stop(error{code, 0}); }
@@ -69,7 +75,7 @@ struct read_operation::progress final : read_request {
   bool returned = false; // a read is done and not looked at yet
   result<std::size_t> got;
   bool verify = false;
-  bool fresh = false; // the buffer was read for this batch
+  bool fresh = false; // the buffer was read for this batch, from its header on
   std::uint64_t consumed = 0;
   std::uint32_t sum = 0;
   batch_header header;
@@ -137,6 +143,9 @@ read_operation::progress::step read_operation::progress::choose(const index_entr
   entry = candidate;
   const auto& wanted = *operation;
   const auto room = wanted.into.size() - copied;
+  const bool begins_here = wanted.shape != read_shape::bytes || entry.control;
+  if (entry.file_end() > in->facts().file_bytes || (!begins_here && entry.offset > offset))
+    return doubtful_index();
   if (wanted.shape == read_shape::bytes) {
     const auto end = planted(plant::reader_past_limit) ? entry.end_offset()
                                                        : std::min(entry.end_offset(), wanted.limit);
@@ -164,6 +173,11 @@ read_operation::progress::step read_operation::progress::choose(const index_entr
 }
 
 bool read_operation::progress::copy_from_memory() {
+  if (in->growing() == nullptr) { // its index came back from disk
+    const auto bytes = from->in_memory(in->facts().id, entry.position);
+    if (bytes.size() < batch_header_bytes || !judge_header(bytes))
+      return false;
+  }
   auto* to = operation->into.data() + copied;
   for (auto place = want.begin; place < want.end;) {
     const auto bytes = from->in_memory(in->facts().id, place);
@@ -177,6 +191,10 @@ bool read_operation::progress::copy_from_memory() {
 }
 
 read_operation::progress::step read_operation::progress::begin_disk_batch() {
+  if (const auto* known = from->damage().find(at); known != nullptr) {
+    operation->damaged = *known;
+    return stop(errc::corrupt);
+  }
   if (!slot) {
     if (home->under_way_ >= home->depth_) {
       home->wait(*operation);
@@ -190,9 +208,7 @@ read_operation::progress::step read_operation::progress::begin_disk_batch() {
   if (!buffer)
     return stop(errc::exhausted);
   const bool whole = want.begin <= entry.payload_position() && want.end == entry.file_end();
-  verify =
-      whole || align_up(entry.file_end(), block_bytes) - align_down(entry.position, block_bytes) <=
-                   buffer.size();
+  verify = whole || !in->verified.has(at.value - in->facts().id.first.value);
   from_disk = true;
   only_memory = false;
   fresh = false;
@@ -208,8 +224,12 @@ read_operation::progress::step read_operation::progress::consume() {
   if (consumed < stop_at) {
     if (consumed < have.begin || consumed + needed > have.end)
       return read_more();
-    if (at_header && !judge_header())
-      return damaged_batch();
+    if (at_header && !judge_header({buffer.data() + (consumed - have.begin), batch_header_bytes}))
+      return not_what_it_was();
+    if (at_header && header.has(batch_flag::lost)) { // known since its repair: no news
+      operation->damaged = damaged_batch_of(at, entry);
+      return stop(errc::corrupt);
+    }
     const auto end = at_header ? consumed + batch_header_bytes : std::min(have.end, stop_at);
     take_slice({buffer.data() + (consumed - have.begin), end - consumed});
     return step::more;
@@ -217,11 +237,17 @@ read_operation::progress::step read_operation::progress::consume() {
   return conclude_disk_batch();
 }
 
-bool read_operation::progress::judge_header() {
-  const byte_view bytes{buffer.data() + (consumed - have.begin), batch_header_bytes};
+// Whether this is the header that index and predecessor speak of.
+bool read_operation::progress::judge_header(byte_view bytes) {
+  bytes = bytes.first(batch_header_bytes);
   const auto decoded = decode(bytes);
-  if (!decoded || decoded->header_crc != entry.header_crc || decoded->number != at ||
-      decoded->payload_length != entry.payload_length)
+  if (!decoded || decoded->number != at || decoded->log != from->id() ||
+      entry_of({*decoded, in->facts().id, entry.position}) != entry)
+    return false;
+  const auto place = at.value - in->facts().id.first.value;
+  const auto before = place == 0 ? chain_seed(from->id(), in->facts().id.first)
+                                 : in->index().entry(place - 1).header_crc;
+  if (!chained(bytes, before))
     return false;
   header = *decoded;
   return true;
@@ -248,7 +274,7 @@ read_operation::progress::step read_operation::progress::read_more() {
   const auto end = std::min({begin + buffer.size(), align_up(wanted_end, block_bytes),
                              align_up(in->facts().file_bytes, block_bytes)});
   have = {begin, std::min(end, in->facts().file_bytes)};
-  fresh = true;
+  fresh = fresh || consumed == entry.position;
   position = begin;
   into = {buffer.data(), end - begin};
   pool = buffer.home();
@@ -264,7 +290,7 @@ read_operation::progress::step read_operation::progress::after_read() {
     return stop(got.error());
   have.end = std::min(have.end, have.begin + *got);
   if (consumed >= have.end) // the file ends before the batch does: not what the index says
-    return stop(errc::corrupt);
+    return damaged_batch();
   return step::more;
 }
 
@@ -278,7 +304,9 @@ void read_operation::progress::read_done(result<std::size_t> outcome) {
 
 read_operation::progress::step read_operation::progress::conclude_disk_batch() {
   if (verify && sum != header.payload_crc && !planted(plant::rot_unseen))
-    return damaged_batch();
+    return not_what_it_was();
+  if (verify && entry.payload_length > buffer.size())
+    in->verified.set(at.value - in->facts().id.first.value);
   from_disk = false;
   conclude_batch();
   return step::more;
@@ -286,13 +314,26 @@ read_operation::progress::step read_operation::progress::conclude_disk_batch() {
 
 // The buffer may hold what the file was before the batch was written: read it for this batch alone
 // before calling it damaged.
-read_operation::progress::step read_operation::progress::damaged_batch() {
+read_operation::progress::step read_operation::progress::not_what_it_was() {
   if (fresh)
-    return stop(errc::corrupt);
+    return damaged_batch();
   have = {};
   consumed = entry.position;
   sum = 0;
   return step::more;
+}
+
+read_operation::progress::step read_operation::progress::damaged_batch() {
+  operation->damaged = damaged_batch_of(at, entry);
+  if (from->damage().note(*operation->damaged) && in->growing() == nullptr)
+    // It may be the index after all.
+    from->damage().doubt(in->facts().id.first);
+  return stop(errc::corrupt);
+}
+
+read_operation::progress::step read_operation::progress::doubtful_index() {
+  from->damage().doubt(in->facts().id.first);
+  return stop(errc::corrupt);
 }
 
 void read_operation::progress::conclude_batch() {
@@ -325,6 +366,7 @@ void reader::start(read_operation& operation, log& from) {
   auto& progress = *operation.progress_;
   progress.begin(*this, operation, from);
   operation.batches.clear();
+  operation.damaged.reset();
   const auto end = std::min(from.durable_end(), operation.limit);
   if (operation.shape == read_shape::image && operation.start_number) {
     progress.at = std::max(*operation.start_number, from.start_number());

@@ -46,10 +46,14 @@ class read_operation {
   /// Filled with the batches touched, in order; its memory is kept. Entries are whole batches, of
   /// which the first and last may be returned in part only (shape bytes).
   std::vector<located_batch> batches;
+  /// The batch because of which a read ended early, or with `corrupt`: it does not verify. Readers
+  /// go on at its end. Not set when the index is in doubt, not the batch.
+  std::optional<damaged_batch> damaged;
 
   /// `bytes` == 0 with next == start: nothing there (yet). A start beyond the durable end or the
-  /// limit: offset_out_of_range. Further errors: corrupt (a batch read from disk does not verify;
-  /// nothing of it is returned), io_failed, too_large, bad_format.
+  /// limit: offset_out_of_range. Further errors: corrupt (the first batch does not verify or was
+  /// lost to damage, or the index does not hold; nothing of it is returned), io_failed, too_large.
+  /// A batch further on that does not verify ends the read before it, with success.
   virtual void finished(result<read_outcome> outcome) = 0;
 
  protected:
@@ -74,9 +78,11 @@ class reader {
 
   /// Starts a read; it may finish before this returns (always, when the tail cache has it all).
   ///
-  /// Batches that are read whole from disk have their payload checksum verified. A part of a batch
-  /// is verified by reading the rest of it too while that is at most one buffer more; parts of
-  /// larger batches are returned as they are.
+  /// No payload byte leaves from disk unverified: whatever part of a batch is wanted, all of it is
+  /// read, its header held against index and chain of checksums, its payload summed. Only a batch
+  /// larger than a buffer of the pool is remembered as verified until its segment is let go: then
+  /// its parts are read alone, or a reader in small pieces would read it once per piece. A batch
+  /// that does not verify is noted in the log's damage list, and refused from there afterwards.
   void start(read_operation& operation, log& from);
   /// From now on so many operations use the disk at one time: at least one, at most as many as the
   /// options say. Those under way go on.

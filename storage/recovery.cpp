@@ -168,9 +168,10 @@ std::string free_path(disk& door, const std::string& directory, const std::strin
   return candidate;
 }
 
-result<std::string> copy_to_quarantine(disk& door, file& data, std::uint64_t begin,
-                                       std::uint64_t end, const std::string& directory,
-                                       const std::string& name) {
+} // namespace
+
+result<std::string> copy_aside(disk& door, file& data, std::uint64_t begin, std::uint64_t end,
+                               const std::string& directory, const std::string& name) {
   const auto path = free_path(door, directory, name);
   auto target = door.open(path, {.create = true});
   if (!target)
@@ -185,8 +186,6 @@ result<std::string> copy_to_quarantine(disk& door, file& data, std::uint64_t beg
   (void)door.remove(path); // half a copy helps nobody, and the space may be wanted
   return tl::unexpected(done.error());
 }
-
-} // namespace
 
 result<recovered_segment> recover_active(file& data, byte_view index_file, log_id log,
                                          segment_id segment) {
@@ -260,7 +259,7 @@ result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end, ta
     return tl::unexpected(use.error());
   if (use->files < chosen.quarantine_files &&
       use->bytes + report.bytes <= chosen.quarantine_bytes) {
-    auto copied = copy_to_quarantine(door, data, end, *data_end, quarantine, name);
+    auto copied = copy_aside(door, data, end, *data_end, quarantine, name);
     // On a full disk the node must still come up, or nobody could free space: as if out of bound.
     if (!copied && copied.error().system != ENOSPC)
       return tl::unexpected(copied.error());

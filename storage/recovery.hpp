@@ -58,6 +58,11 @@ struct tail_owner {
   batch_number next;
 };
 
+/// Copies [begin, end) of the file to a new file of that name, or with a number behind it when the
+/// name is taken, in a directory that exists. Returns its path. Durable on return.
+result<std::string> copy_aside(disk& door, file& data, std::uint64_t begin, std::uint64_t end,
+                               const std::string& directory, const std::string& name);
+
 /// Copies what lies behind `end` and is not zero into the quarantine (durable on return) and cuts
 /// the file there. The file itself is not synced yet. When the quarantine (or the disk) is full the
 /// bytes are cut off uncopied: set_aside < bytes. Errors: io_failed (nothing was cut then).

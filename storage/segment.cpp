@@ -16,14 +16,33 @@ result<> segment::open(disk& door, const std::string& directory, bool direct) {
                         {.direct = direct, .read_only = true});
   if (!data)
     return tl::unexpected(data.error());
-  auto mapped = door.map(layout::join(directory, layout::index_name(facts_.id)));
+  auto mapped = map_index(door, directory);
   if (!mapped)
     return tl::unexpected(mapped.error());
+  data_ = std::move(*data);
+  use_mapping(std::move(*mapped));
+  return {};
+}
+
+result<std::unique_ptr<mapping>> segment::map_index(disk& door,
+                                                    const std::string& directory) const {
+  auto mapped = door.map(layout::join(directory, layout::index_name(facts_.id)));
+  if (!mapped)
+    return mapped;
   const auto header = decode_index_header((*mapped)->bytes());
   if (!header || header->first_number != facts_.id.first ||
       (*mapped)->bytes().size() != index_header_bytes + facts_.batches * index_entry_bytes)
     return fail(errc::bad_format);
-  data_ = std::move(*data);
+  return mapped;
+}
+
+result<> segment::reload_index(disk& door, const std::string& directory) {
+  LANCE_CHECK(growing_ == nullptr);
+  if (!is_open())
+    return {};
+  auto mapped = map_index(door, directory);
+  if (!mapped)
+    return tl::unexpected(mapped.error());
   use_mapping(std::move(*mapped));
   return {};
 }
@@ -33,6 +52,7 @@ void segment::release() noexcept {
   data_.reset();
   index_ = nullptr;
   mapped_.reset();
+  verified.clear(); // what is opened anew is verified anew
 }
 
 void segment::add(const sealed_batch& batch) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "storage/batch_marks.hpp"
 #include "storage/file.hpp"
 #include "storage/index.hpp"
 
@@ -38,6 +39,8 @@ class segment {
   [[nodiscard]] bool is_open() const noexcept { return data_ != nullptr && index_ != nullptr; }
   /// Blocks. Opens file and index of a closed segment. Errors: io_failed, bad_format.
   [[nodiscard]] result<> open(disk& door, const std::string& directory, bool direct);
+  /// A closed segment's index was written anew: goes on with that, if it is open. Errors as open().
+  [[nodiscard]] result<> reload_index(disk& door, const std::string& directory);
   /// Closes what open() opened. Only when no read holds the segment.
   void release() noexcept;
 
@@ -52,8 +55,11 @@ class segment {
   std::unique_ptr<active_index> become_closed(std::unique_ptr<mapping> index);
 
   std::uint64_t last_use = 0; ///< the log's, to find the least recently read
+  batch_marks verified;       ///< the reader's: large batches whose payload has been verified
 
  private:
+  [[nodiscard]] result<std::unique_ptr<mapping>> map_index(disk& door,
+                                                           const std::string& directory) const;
   void use_mapping(std::unique_ptr<mapping> index);
 
   segment_facts facts_;

@@ -1,14 +1,13 @@
 #include "client/cli/inspect.hpp"
 
-#include <algorithm>
-#include <filesystem>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "client/cli/inspect_segment.hpp"
+#include "client/cli/inspect_files.hpp"
 #include "client/cli/units.hpp"
+#include "storage/examine.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/posix_disk.hpp"
@@ -18,39 +17,15 @@ namespace lance::client::cli {
 
 namespace {
 
-namespace fs = std::filesystem;
+using storage::examine;
+using storage::examined_segment;
+using storage::segment_state;
 using json = nlohmann::ordered_json;
-
-exit_code not_found(const context& shared, const std::string& path) {
-  shared.complain(path + ": no such file or directory");
-  return exit_code::not_found;
-}
-
-bool exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
-// The file itself, or every segment below the directory, in order.
-std::vector<std::string> segments_at(const std::string& path) {
-  std::error_code fault;
-  if (!fs::is_directory(path, fault))
-    return {path};
-  std::vector<std::string> paths;
-  for (auto entry =
-           fs::recursive_directory_iterator{path, fs::directory_options::skip_permission_denied,
-                                            fault};
-       entry != fs::recursive_directory_iterator{}; entry.increment(fault))
-    if (entry->path().extension() == ".lnc" && entry->is_regular_file(fault))
-      paths.push_back(entry->path().string());
-  std::sort(paths.begin(), paths.end());
-  return paths;
-}
 
 // --- verify --------------------------------------------------------------------------------------
 
 json described(const examined_segment& found) {
-  json told{{"path", found.path}, {"state", to_text(found.state)}};
+  json told{{"path", found.path}, {"state", storage::to_text(found.state)}};
   if (!found.problem.empty())
     told["problem"] = found.problem;
   if (found.batches.empty())
@@ -58,7 +33,7 @@ json described(const examined_segment& found) {
   const auto& first = found.batches.front().header;
   const auto& last = found.batches.back().header;
   told["closed"] = found.closed;
-  told["index"] = to_text(found.index);
+  told["index"] = storage::to_text(found.index);
   told["log"] = found.log.value;
   told["batches"] = found.batches.size();
   told["records"] = found.records();
@@ -71,11 +46,11 @@ json described(const examined_segment& found) {
 }
 
 std::string line_of(const examined_segment& found) {
-  auto text = std::string{to_text(found.state)} + "  " + found.path;
+  auto text = std::string{storage::to_text(found.state)} + "  " + found.path;
   if (!found.batches.empty())
     text += ": " + std::to_string(found.batches.size()) + " batches, " +
             std::to_string(found.records()) + " records, " + show_bytes(found.batch_bytes) +
-            ", index " + std::string{to_text(found.index)};
+            ", index " + std::string{storage::to_text(found.index)};
   if (!found.problem.empty())
     text += "; " + found.problem;
   return text + "\n";
@@ -103,7 +78,7 @@ exit_code verify(context& shared, const std::string& path) {
   for (const auto& one : paths) {
     auto found = examine(*door, one);
     if (!found)
-      return shared.give_up(found.error());
+      return disk_trouble(shared, one, found.error());
     check_succession(*found, before);
     damaged += found->state == segment_state::damaged ? 1 : 0;
     shared.io.out.put(shared.json ? described(*found).dump() + "\n" : line_of(*found));
@@ -168,7 +143,7 @@ exit_code dump(context& shared, const std::string& path) {
   const auto door = storage::make_posix_disk({});
   const auto found = examine(*door, path);
   if (!found)
-    return shared.give_up(found.error());
+    return disk_trouble(shared, path, found.error());
   auto& out = shared.io.out;
   if (!shared.json)
     out.put(
@@ -182,35 +157,16 @@ exit_code dump(context& shared, const std::string& path) {
 
 // --- rebuild-index -------------------------------------------------------------------------------
 
-// The lock of the data directory the segment lies in, if it lies in one; null when there is none to
-// take. False: a broker has it.
-bool lock_data_dir(storage::disk& door, const std::string& path,
-                   std::unique_ptr<storage::file_lock>& held) {
-  namespace layout = storage::layout;
-  const auto log = layout::parent(fs::absolute(path).string());
-  const auto segments = layout::parent(layout::parent(log));
-  const auto lock = layout::join(layout::parent(segments), layout::lock_name);
-  if (!door.exists(lock))
-    return true;
-  auto taken = door.lock(lock);
-  if (!taken)
-    return false;
-  held = std::move(*taken);
-  return true;
-}
-
 exit_code rebuild_index(context& shared, const std::string& path) {
   if (!exists(path))
     return not_found(shared, path);
   const auto door = storage::make_posix_disk({});
   std::unique_ptr<storage::file_lock> held;
-  if (!lock_data_dir(*door, path, held)) {
-    shared.complain(path + ": a broker is running on this data directory");
-    return exit_code::unavailable;
-  }
+  if (!lock_data_dir(*door, path, held))
+    return broker_runs(shared, path);
   const auto found = examine(*door, path);
   if (!found)
-    return shared.give_up(found.error());
+    return disk_trouble(shared, path, found.error());
   if (found->state == segment_state::damaged) { // the old index tells how far it was durable
     shared.complain(path + ": " + found->problem + "; its index is left as it is");
     return exit_code::damaged;
@@ -253,8 +209,10 @@ void add_segment(CLI::App& app, context& shared) {
   add_deed(*segment, shared, "verify", "check every header, payload and index",
            "a segment file, or a directory to search", verify);
   add_deed(*segment, shared, "dump", "a line per batch", "a segment file", dump);
+  add_repair(*segment, shared);
   add_deed(*segment, shared, "rebuild-index", "write a segment's index anew", "a segment file",
            rebuild_index);
+  add_diff(*segment, shared);
 }
 
 } // namespace lance::client::cli

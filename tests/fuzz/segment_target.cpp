@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <array>
 
-#include "client/cli/inspect_segment.hpp"
 #include "storage/batch_walk.hpp"
+#include "storage/examine.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/recovery.hpp"
@@ -108,7 +108,6 @@ void check_closed(storage::file& data, const story& of, byte_view index, bool in
 
 void check_examination(const story& of, byte_view bytes, byte_view index, bool closed) {
   namespace layout = storage::layout;
-  namespace cli = client::cli;
   const auto last_ns = of.entries.empty() ? 0 : of.entries.back().append_time_ns;
   const auto name =
       closed ? layout::closed_name(of.segment, last_ns) : layout::active_name(of.segment);
@@ -117,14 +116,14 @@ void check_examination(const story& of, byte_view bytes, byte_view index, bool c
   door.files[path] = copy_of(bytes);
   if (!index.empty())
     door.files["log/" + layout::index_name(of.segment)] = copy_of(index);
-  const auto found = cli::examine(door, path);
+  const auto found = storage::examine(door, path);
   LANCE_CHECK(found.has_value(), bytes.size());
   LANCE_CHECK(found->file_bytes == bytes.size(), found->file_bytes);
   LANCE_CHECK(found->batches.empty() || found->entries() == of.entries, found->batches.size());
-  LANCE_CHECK((found->state == cli::segment_state::ok) ||
-                  found->state == cli::segment_state::empty || !found->problem.empty(),
+  LANCE_CHECK((found->state == storage::segment_state::ok) ||
+                  found->state == storage::segment_state::empty || !found->problem.empty(),
               static_cast<int>(found->state));
-  if (found->state == cli::segment_state::ok)
+  if (found->state == storage::segment_state::ok)
     LANCE_CHECK(!found->batches.empty() && found->batch_bytes == of.end, found->batch_bytes,
                 of.end);
 }

@@ -94,6 +94,7 @@ class log_bench final : public log_owner {
   }
 
   storage::log& log() { return *log_; }
+  std::uint64_t disk_bytes() const { return reader_->disk_bytes(); } ///< read by the reader
   appender& front() { return *appender_; }
 
   result<sealed_batch> append(byte_view payload, std::uint32_t records = 1) {

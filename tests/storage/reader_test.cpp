@@ -4,6 +4,8 @@
 
 #include "bench_of_log.hpp"
 #include "sim_disk.hpp"
+#include "storage/index_file.hpp"
+#include "storage/layout.hpp"
 
 using namespace lance;
 using namespace lance::storage;
@@ -186,6 +188,81 @@ TEST_CASE("a batch that rotted on disk is an error, and what is before it is ser
   CHECK(here.bench.read_bytes(1000, 3000).error().code == errc::corrupt);
   CHECK(here.bench.read_bytes(1900, 10).error().code == errc::corrupt); // behind the bad byte, too
   CHECK(here.bench.read_bytes(2000, 1000));
+}
+
+TEST_CASE("a part of a large batch is verified once, and then read alone", "[reader]") {
+  world here{many_buffers()};
+  here.append({1 * MiB, 100});
+  here.forget_memory();
+  const auto read = [&](std::uint64_t start) {
+    const auto before = here.bench.disk_bytes();
+    const auto got = here.bench.read_bytes(start, 10'000);
+    REQUIRE(got);
+    CHECK(*got == here.part(start, 10'000));
+    return here.bench.disk_bytes() - before;
+  };
+  CHECK(read(500'000) >= 1 * MiB); // all of it, for its checksum
+  CHECK(read(500'000) <= 64 * KiB);
+  CHECK(read(10) <= 64 * KiB);
+}
+
+TEST_CASE("a bad byte anywhere in a large batch keeps all of it back, and nothing behind it",
+          "[reader]") {
+  world here{many_buffers()};
+  here.append({1000, 1 * MiB, 1000});
+  here.forget_memory();
+  const auto bad_position = 1112 + batch_header_bytes + 900'000;
+  auto byte = here.door.content(here.active_path())[bad_position];
+  byte ^= std::byte{1};
+  here.door.overwrite(here.active_path(), bad_position, {&byte, 1});
+  CHECK(here.bench.read_bytes(5000, 1000).error().code == errc::corrupt);
+  const auto* known = here.bench.log().damage().find(batch_number{2});
+  REQUIRE(known != nullptr);
+  CHECK(*known == damaged_batch{batch_number{2}, byte_offset{1000}, byte_offset{1000 + 1 * MiB}});
+  CHECK(here.bench.log().damage().take_unreported() == *known);
+  // Known from now on: no look at the disk, no second report.
+  const auto before = here.bench.disk_bytes();
+  CHECK(here.bench.read_bytes(600'000, 1000).error().code == errc::corrupt);
+  CHECK(here.bench.disk_bytes() == before);
+  CHECK_FALSE(here.bench.log().damage().take_unreported());
+  // Before and behind it all is well.
+  read_outcome told;
+  CHECK(*here.bench.read_bytes(0, 5000, &told) == here.part(0, 1000));
+  CHECK(told.next == byte_offset{1000});
+  CHECK(*here.bench.read_bytes(known->end.value, 5000) == here.part(known->end.value, 1000));
+}
+
+TEST_CASE("a rotten index of a closed segment gives no wrong byte, and a new one heals it",
+          "[reader]") {
+  world here{many_buffers()};
+  here.append({20'000, 15 * MiB, 15 * MiB, 15 * MiB});
+  here.bench.settle();
+  REQUIRE(here.bench.log().segment_at(0).batches >= 2);
+  const auto facts = here.bench.log().segment_at(0);
+  REQUIRE(here.bench.log().is_closed_segment(facts.id));
+  const auto index = "data/segments/t/0/" + layout::index_name(facts.id);
+  const auto sound = here.door.content(index);
+  for (std::size_t at = index_header_bytes; at < index_header_bytes + index_entry_bytes; ++at) {
+    INFO("byte " << at);
+    auto byte = sound[at] ^ std::byte{16};
+    here.door.overwrite(index, at, {&byte, 1});
+    REQUIRE(here.bench.log().reload_index(facts.id));
+    here.forget_memory();
+    const auto got = here.bench.read_bytes(7, 1000);
+    if (got)
+      CHECK(*got == here.part(7, 1000));
+    else
+      CHECK((got.error().code == errc::corrupt || got.error().code == errc::offset_out_of_range));
+    here.door.overwrite(index, at, {&sound[at], 1});
+    auto data = here.door.open("data/segments/t/0/" + layout::closed_name(facts.id, facts.last_ns),
+                               {.read_only = true});
+    REQUIRE(data);
+    REQUIRE(replace_index(here.door, index, **data, log_id{7}, facts));
+    REQUIRE(here.door.content(index) == sound);
+    REQUIRE(here.bench.log().reload_index(facts.id));
+    here.bench.log().damage().settle(facts.id.first, facts.end_number(), {});
+    CHECK(*here.bench.read_bytes(7, 1000) == here.part(7, 1000));
+  }
 }
 
 TEST_CASE("an error of the device is reported as such", "[reader]") {

@@ -3,8 +3,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
+
 #include "bench_of_log.hpp"
 #include "sim_disk.hpp"
+#include "storage/layout.hpp"
 
 using namespace lance;
 using namespace lance::storage;
@@ -181,6 +184,26 @@ TEST_CASE("on a full disk the older segments make room for the numbers", "[reten
   CHECK(*here.log().drop_segments_before(batch_number{7}) == 2);
   here.crash_and_open();
   CHECK(here.log().durable_next() == batch_number{7});
+}
+
+TEST_CASE("a log whose only segment cannot be opened keeps it, and its numbers with it",
+          "[retention]") {
+  world here;
+  here.add_segment();
+  here.crash_and_open();
+  const auto facts = here.log().segment_at(0);
+  const auto index = "data/segments/t/0/" + layout::index_name(facts.id);
+  const auto sound = here.door.content(index);
+  const std::array wrong{~sound.front()};
+  here.door.overwrite(index, 0, wrong);
+  const auto removal = here.log().take_before(facts.end_number());
+  CHECK(removal.segments.empty());
+  CHECK_FALSE(removal.numbers);
+  CHECK(here.log().segment_count() == 1);
+  CHECK(here.log().start_offset() == byte_offset{0});
+  CHECK(here.log().damage().take_doubted() == facts.id.first); // it will be looked at
+  here.door.overwrite(index, 0, {sound.data(), 1});
+  here.bench.verify_all(batch_number{1});
 }
 
 TEST_CASE("keys and times never go back over an emptied log", "[retention]") {

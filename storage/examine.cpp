@@ -1,32 +1,24 @@
-#include "client/cli/inspect_segment.hpp"
+#include "storage/examine.hpp"
 
 #include <algorithm>
 #include <array>
-#include <system_error>
+#include <cstring>
 
 #include "storage/batch_walk.hpp"
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/recycled.hpp"
 
-namespace lance::client::cli {
+namespace lance::storage {
 
 namespace {
-
-namespace layout = storage::layout;
-
-tl::unexpected<failure> disk_failure(const std::string& path, const error& what) {
-  const auto text = what.system != 0 ? std::generic_category().message(what.system)
-                                     : std::string{describe(what.code)};
-  return tl::unexpected{failure{errc::io_failed, false, {}, {}, path + ": " + text}};
-}
 
 std::string name_of(const std::string& path) {
   return path.substr(path.rfind('/') + 1); // the whole when there is no slash
 }
 
 // Who the segment says it is: its first header, and its name where that is one.
-bool introduce(examined_segment& found, const storage::batch_header& first) {
+bool introduce(examined_segment& found, const batch_header& first) {
   found.log = first.log;
   found.segment = {first.number, first.append_time_ns};
   const auto name = layout::parse(name_of(found.path));
@@ -45,8 +37,8 @@ std::string at_batch(const examined_segment& found) {
          std::to_string(found.batch_bytes);
 }
 
-result<void> walk(examined_segment& found, storage::file& data) {
-  storage::batch_walk batches{data, found.log, found.segment, true};
+result<void> walk(examined_segment& found, file& data) {
+  batch_walk batches{data, found.log, found.segment, true};
   while (true) {
     const auto next = batches.next();
     if (!next)
@@ -60,27 +52,18 @@ result<void> walk(examined_segment& found, storage::file& data) {
 }
 
 // How the index stands to the batches, and how many batches it vouches for.
-std::size_t compare_index(examined_segment& found, storage::disk& door) {
-  const auto file = storage::load_index(door, found.index_path());
+std::size_t compare_index(examined_segment& found, const index_loader& load) {
+  const auto file = load(found.index_path());
   if (!file) {
     found.index = index_state::missing;
     return 0;
   }
-  const storage::encoded_index told{
-      storage::believable_entries(file->bytes(), found.log, found.segment)};
-  const auto common = std::min(told.size(), found.batches.size());
-  for (std::size_t n = 0; n < common; ++n)
-    if (told.entry(n) != storage::entry_of(found.batches[n]))
-      found.index = index_state::wrong;
-  if (told.size() == 0)
-    found.index = index_state::wrong;
-  else if (found.index == index_state::ok && told.size() < found.batches.size())
-    found.index = index_state::behind;
-  return told.size();
+  found.index = judge_index(file->bytes(), found);
+  return believable_entries(file->bytes(), found.log, found.segment).size() / index_entry_bytes;
 }
 
 // What lies behind the last whole batch: zeros, the rest of a torn write, or damage.
-result<void> judge_end(examined_segment& found, storage::file& data, std::size_t vouched) {
+result<void> judge_end(examined_segment& found, file& data, std::size_t vouched) {
   if (vouched > found.batches.size()) {
     damage(found, at_batch(found) + " does not verify, and was durable once");
     return {};
@@ -114,12 +97,12 @@ result<void> judge_end(examined_segment& found, storage::file& data, std::size_t
   return {};
 }
 
-result<void> judge(examined_segment& found, storage::disk& door, storage::file& data) {
-  std::array<std::byte, storage::batch_header_bytes> head{};
+result<void> judge(examined_segment& found, file& data, const index_loader& load) {
+  std::array<std::byte, batch_header_bytes> head{};
   const auto got = data.read_now(0, head);
   if (!got)
     return tl::unexpected{got.error()};
-  const auto first = storage::decode(byte_view{head}.first(*got));
+  const auto first = decode(byte_view{head}.first(*got));
   if (!first) {
     const auto data_at = data.next_data(0);
     if (!data_at)
@@ -136,7 +119,7 @@ result<void> judge(examined_segment& found, storage::disk& door, storage::file& 
   }
   if (auto walked = walk(found, data); !walked)
     return walked;
-  const auto vouched = compare_index(found, door);
+  const auto vouched = compare_index(found, load);
   if (found.batches.empty()) {
     damage(found, "its first batch does not verify");
     return {};
@@ -183,27 +166,51 @@ std::uint64_t examined_segment::records() const noexcept {
   return count;
 }
 
-std::vector<storage::index_entry> examined_segment::entries() const {
-  std::vector<storage::index_entry> all;
+std::vector<index_entry> examined_segment::entries() const {
+  std::vector<index_entry> all;
   all.reserve(batches.size());
   for (const auto& batch : batches)
-    all.push_back(storage::entry_of(batch));
+    all.push_back(entry_of(batch));
   return all;
 }
 
-outcome<examined_segment> examine(storage::disk& door, const std::string& path) {
+index_state judge_index(byte_view file, const examined_segment& found) {
+  if (found.batches.empty() || file.size() < index_header_bytes)
+    return index_state::wrong;
+  std::array<std::byte, index_header_bytes> head{};
+  encode(header_of(found.log, found.segment, entry_of(found.batches.front())), head.data());
+  const auto entries = file.subspan(index_header_bytes);
+  const auto count = entries.size() / index_entry_bytes;
+  // A closed segment's is whole; an active one's may be behind, and end within an entry.
+  if (std::memcmp(file.data(), head.data(), head.size()) != 0 || count > found.batches.size() ||
+      (found.closed && entries.size() % index_entry_bytes != 0))
+    return index_state::wrong;
+  for (std::size_t n = 0; n < count; ++n) {
+    std::array<std::byte, index_entry_bytes> expected{};
+    encode(entry_of(found.batches[n]), expected.data());
+    if (std::memcmp(entries.data() + n * index_entry_bytes, expected.data(), expected.size()) != 0)
+      return index_state::wrong;
+  }
+  return count < found.batches.size() ? index_state::behind : index_state::ok;
+}
+
+result<examined_segment> examine(const std::string& path, file& data, const index_loader& load) {
   examined_segment found;
   found.path = path;
-  const auto data = door.open(path, {.read_only = true});
-  if (!data)
-    return disk_failure(path, data.error());
-  const auto size = (*data)->size();
+  const auto size = data.size();
   if (!size)
-    return disk_failure(path, size.error());
+    return tl::unexpected(size.error());
   found.file_bytes = *size;
-  if (const auto judged = judge(found, door, **data); !judged)
-    return disk_failure(path, judged.error());
+  if (const auto judged = judge(found, data, load); !judged)
+    return tl::unexpected(judged.error());
   return found;
 }
 
-} // namespace lance::client::cli
+result<examined_segment> examine(disk& door, const std::string& path) {
+  const auto data = door.open(path, {.read_only = true});
+  if (!data)
+    return tl::unexpected(data.error());
+  return examine(path, **data, [&](const auto& index) { return load_index(door, index); });
+}
+
+} // namespace lance::storage

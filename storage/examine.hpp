@@ -2,14 +2,15 @@
 // every payload against its checksum, the index against both. Blocks; reads only.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "client/failure.hpp"
 #include "storage/file.hpp"
 #include "storage/index.hpp"
 
-namespace lance::client::cli {
+namespace lance::storage {
 
 enum class segment_state {
   ok,
@@ -34,10 +35,10 @@ struct examined_segment {
   index_state index = index_state::ok;
   std::string problem; ///< a sentence, unless the state is ok or empty
   log_id log;
-  storage::segment_id segment;
+  segment_id segment;
   std::uint64_t file_bytes = 0;
   std::uint64_t batch_bytes = 0; ///< of whole batches, from the file's begin
-  std::vector<storage::sealed_batch> batches;
+  std::vector<sealed_batch> batches;
 
   [[nodiscard]] std::string index_path() const;
   [[nodiscard]] std::uint64_t records() const noexcept;
@@ -45,10 +46,19 @@ struct examined_segment {
     return batch_number{segment.first.value + batches.size()};
   }
   /// The entries the index should have.
-  [[nodiscard]] std::vector<storage::index_entry> entries() const;
+  [[nodiscard]] std::vector<index_entry> entries() const;
 };
 
-/// Errors: io_failed with the path. A file that is no segment is `damaged`, not an error.
-[[nodiscard]] outcome<examined_segment> examine(storage::disk& door, const std::string& path);
+/// Loads the index of a path; null when there is none.
+using index_loader = std::function<std::unique_ptr<mapping>(const std::string& index_path)>;
 
-} // namespace lance::client::cli
+/// Errors: io_failed. A file that is no segment is `damaged`, not an error.
+[[nodiscard]] result<examined_segment> examine(disk& door, const std::string& path);
+/// The same with the file open. `path` gives the name, and with it the form: closed or active.
+[[nodiscard]] result<examined_segment> examine(const std::string& path, file& data,
+                                               const index_loader& load);
+/// How the bytes of an index file stand to the batches: `ok` only when they are what the batches
+/// say, byte for byte.
+[[nodiscard]] index_state judge_index(byte_view file, const examined_segment& found);
+
+} // namespace lance::storage
