@@ -40,6 +40,7 @@ bool fetcher::begin(runtime::message_ref<read_request>& request,
   answer.start_record = record_number{};
   answer.received_ns = wanted.received_ns;
   answer.done = true;
+  answer.damaged = answer.damaged_end = byte_offset{};
   entries_.clear();
 
   result<plan> planned{plan{}};
@@ -78,8 +79,14 @@ bool fetcher::begin(runtime::message_ref<read_request>& request,
 void fetcher::fill(const plan& planned) {
   at_ = planned.begin;
   end_ = planned.end;
+  begin_filling();
+}
+
+// From the beginning of the reply: the entries, and then what they speak of.
+void fetcher::begin_filling() {
   filling_ = 0;
   filled_ = 0;
+  begin_ = at_;
   for (const auto& entry : entries_) {
     const auto encoded = wire::encode(entry);
     std::memcpy(reply_->buffers[0].data() + reply_headroom + filled_, encoded.data(),
@@ -209,7 +216,7 @@ result<fetcher::plan> fetcher::plan_batches() {
     if (end >= visible)
       break;
     found = log_->find_number(batch_number{found->number.value + 1});
-    if (!found)
+    if (!found || found->entry.offset != end) // an index that does not add up: the reader will see
       break;
   }
   reply_->next = end;
@@ -250,6 +257,8 @@ void fetcher::finished(result<storage::read_outcome> outcome) {
       outcome ? outcome->start > at_ : outcome.error().code == errc::offset_out_of_range;
   if (gone && at_ < log_->start_offset())
     return go_on_after_retention();
+  if (!outcome && outcome.error().code == errc::corrupt)
+    return end_before_damage();
   if (!outcome)
     return end(false, outcome.error().code);
   if (outcome->bytes == 0)
@@ -267,12 +276,39 @@ void fetcher::finished(result<storage::read_outcome> outcome) {
   read_on();
 }
 
+// What is whole before a damaged batch is answered; only who asks for the batch itself is refused.
+void fetcher::end_before_damage() {
+  auto& answer = *reply_;
+  if (damaged) {
+    answer.damaged = damaged->offset;
+    answer.damaged_end = damaged->end;
+  }
+  if (at_ == begin_)
+    return end(false, errc::corrupt);
+  if (request_->kind == read_kind::bytes) {
+    answer.next = at_;
+    return end(true);
+  }
+  // The entries stand in front of the data, and are fewer now: once more, up to here.
+  std::erase_if(entries_, [&](const auto& entry) { return entry.offset >= at_; });
+  answer.batch_count = static_cast<std::uint32_t>(entries_.size());
+  answer.next = end_ = byte_offset{entries_.back().offset.value + entries_.back().payload_length};
+  at_ = begin_;
+  std::fill(answer.sizes.begin(), answer.sizes.end(), 0U);
+  begin_filling();
+}
+
 void fetcher::end(bool done, errc refusal) {
   reply_->done = done;
   reply_->refusal = refusal;
+  auto& sizes = reply_->sizes;
   if (!done) {
     reply_->buffers.clear();
-    reply_->sizes.clear();
+    sizes.clear();
+  }
+  while (!sizes.empty() && sizes.back() == 0) { // ended sooner than was planned
+    sizes.pop_back();
+    reply_->buffers.pop_back();
   }
   owner_.fetched(*this);
 }

@@ -12,7 +12,7 @@ namespace lance::actors {
 
 class fetcher;
 
-/// Hears when a fetcher has its reply complete. The poller's thread.
+/// Hears when a fetcher has its reply complete, or met damage on the way. The poller's thread.
 class fetch_owner {
  public:
   virtual void fetched(fetcher& by) = 0;
@@ -58,8 +58,10 @@ class fetcher final : public storage::read_operation {
   result<plan> plan_batches();
   bool reserve(std::uint64_t bytes);
   void fill(const plan& planned);
+  void begin_filling();
   void go_on_after_retention();
   void read_on();
+  void end_before_damage();
   void end(bool done, errc refusal = {});
 
   fetch_owner& owner_;
@@ -70,6 +72,7 @@ class fetcher final : public storage::read_operation {
   storage::log* log_ = nullptr;
   std::vector<wire::batch_entry> entries_;
   std::uint64_t most_ = 0; ///< bytes of this reply
+  byte_offset begin_;      ///< of the data of this reply
   byte_offset at_;
   byte_offset end_;
   std::size_t filling_ = 0;  ///< reply buffer being filled

@@ -177,6 +177,9 @@ struct read_reply {
   std::uint64_t time_ns = 0;
   std::uint32_t batch_count = 0;
   bool catching_up = false; ///< asked for what lies beyond the end
+  /// Refused as corrupt: the damaged batch is [damaged, damaged_end); equal when none is known.
+  byte_offset damaged;
+  byte_offset damaged_end;
   std::vector<runtime::buffer_ref>
       buffers; ///< data from `reply_headroom` in the first, from 0 in the others
   std::vector<std::uint32_t> sizes; ///< bytes of data in each

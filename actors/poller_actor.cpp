@@ -38,6 +38,12 @@ std::string_view name_of(log_state state) {
   return "closed";
 }
 
+// What DescribeTopic says: a log with rotten batches takes appends, and is not well.
+std::string_view state_of(storage::log& log) {
+  return log.state() == log_state::open && log.damage().size() > 0 ? "corrupt"
+                                                                   : name_of(log.state());
+}
+
 } // namespace
 
 /// Opening a log recovers it, which may read a whole segment: done beside the lane.
@@ -101,6 +107,8 @@ caf::behavior poller_actor::make_behavior() {
                                     .helper = lane.ring() == nullptr ? &lane.helper() : nullptr,
                                     .allow_direct = options_.direct});
   reader_ = std::make_unique<storage::reader>(*memory_.reads, options_.storage);
+  scrubber_ = std::make_unique<scrubber>(static_cast<scrub_host&>(*this), lane, metrics_,
+                                         options_.storage, options_.direct);
   environment_ = {.door = disk_.get(),
                   .cache = &cache_,
                   .clock = &lane.time(),
@@ -142,6 +150,7 @@ caf::behavior poller_actor::make_behavior() {
       [this](const close_logs& wanted) {
         closing_for_ = wanted.requester;
         nobody_waits_ = closing_ = true;
+        scrubber_->stop();
         for (auto& [id, slot] : logs_) {
           wake_followers(slot, true);
           slot.log->close();
@@ -253,6 +262,8 @@ void poller_actor::opened(open_job& job) {
                      wanted.requester, wanted.cookie});
     }
     log_changed(*slot.log);
+    if (slot.log->segment_count() > (slot.log->has_active() ? 1U : 0U))
+      scrubber_->log_came(log);
   }
   const auto then = std::move(job.then);
   std::erase_if(opening_, [&](const auto& each) { return each.get() == &job; });
@@ -417,8 +428,9 @@ void poller_actor::advance_ends() {
     entry = logs_.erase(entry);
     home_lane().helper().submit(job);
   }
-  if (closing_for_ && std::all_of(logs_.begin(), logs_.end(),
-                                  [](const auto& entry) { return entry.second.log->closed(); })) {
+  if (closing_for_ && scrubber_->idle() &&
+      std::all_of(logs_.begin(), logs_.end(),
+                  [](const auto& entry) { return entry.second.log->closed(); })) {
     send(closing_for_, logs_closed{options_.shard});
     closing_for_ = nullptr;
   }
@@ -427,7 +439,7 @@ void poller_actor::advance_ends() {
 void poller_actor::describe(const describe_log& wanted) {
   log_described facts{wanted.log, wanted.cookie, false, {}};
   if (auto found = logs_.find(wanted.log.value); found != logs_.end()) {
-    const auto& log = *found->second.log;
+    auto& log = *found->second.log;
     facts.done = true;
     facts.facts = {.partition = 0,
                    .log = wanted.log,
@@ -438,7 +450,7 @@ void poller_actor::describe(const describe_log& wanted) {
                    .first_record = log.start_record(),
                    .segments = log.segment_count(),
                    .bytes = log.disk_bytes(),
-                   .state = std::string{name_of(log.state())}};
+                   .state = std::string{state_of(log)}};
   }
   send(wanted.requester, std::move(facts));
 }
@@ -520,17 +532,99 @@ void poller_actor::fetched(fetcher& by) {
     metrics_.add(counter::read_bytes, bytes);
   } else if (reply.refusal == errc::corrupt) {
     metrics_.add(counter::errors_checksum);
-    runtime::log(log_level::error, "read_corrupt",
-                 {{"log", by.log()->id().value},
-                  {"directory", by.log()->directory()},
-                  {"offset", reply.start.value},
-                  {"remedy", "lnc segment verify names the damaged batch"}});
   }
+  if (by.log()->damage().has_news())
+    damage_changed(*by.log());
   finished_.push_back(std::move(by.reply()));
   if (found->second.deleting)
     log_changed(*by.log());
   by.release();
   idle_fetchers_.push_back(&by);
+}
+
+// -- bit rot ---------------------------------------------------------------------------------
+
+std::optional<scrub_target> poller_actor::closed_after(log_id log, batch_number after) {
+  const auto first_behind = [](const storage::log& one,
+                               batch_number behind) -> std::optional<scrub_target> {
+    const auto closed = one.segment_count() - (one.has_active() ? 1 : 0);
+    for (std::size_t i = 0; i < closed; ++i)
+      if (const auto& facts = one.segment_at(i);
+          facts.id.first > behind && one.is_closed_segment(facts.id))
+        return scrub_target{one.id(), one.directory(), facts};
+    return std::nullopt;
+  };
+  std::optional<scrub_target> best;
+  if (auto* here = log_of(log); here != nullptr)
+    best = first_behind(*here, after);
+  if (best)
+    return best;
+  for (const auto& [id, slot] : logs_)
+    if (id > log.value && (!best || id < best->log.value) && !slot.deleting)
+      if (auto found = first_behind(*slot.log, batch_number{}))
+        best = std::move(found);
+  return best;
+}
+
+std::optional<scrub_target> poller_actor::closed_at(log_id log, batch_number first) {
+  const auto* found = log_of(log);
+  if (found == nullptr)
+    return std::nullopt;
+  for (std::size_t i = 0; i < found->segment_count(); ++i)
+    if (const auto& facts = found->segment_at(i);
+        facts.id.first == first && found->is_closed_segment(facts.id))
+      return scrub_target{log, found->directory(), facts};
+  return std::nullopt;
+}
+
+std::uint64_t poller_actor::closed_bytes() {
+  std::uint64_t sum = 0;
+  for (const auto& [id, slot] : logs_) {
+    const auto& log = *slot.log;
+    const auto count = log.segment_count();
+    sum += log.disk_bytes() -
+           (log.has_active() ? log.segment_at(count - 1).file_bytes : std::uint64_t{0});
+  }
+  return sum;
+}
+
+storage::log* poller_actor::log_of(log_id log) {
+  auto found = logs_.find(log.value);
+  return found == logs_.end() || found->second.deleting ? nullptr : found->second.log.get();
+}
+
+// Says once of each batch that it is damaged, and has doubtful segments looked through.
+void poller_actor::damage_changed(storage::log& log) {
+  auto& damage = log.damage();
+  while (const auto segment = damage.take_doubted())
+    scrubber_->urge(log.id(), *segment);
+  const auto now = home_lane().time().steady_ns();
+  while (const auto batch = damage.take_unreported()) {
+    metrics_.add(counter::crc_failures);
+    const auto told = damage_events_.take(now);
+    if (!told)
+      continue;
+    runtime::log(log_level::error, "batch_damaged",
+                 {{"log", log.id().value},
+                  {"directory", log.directory()},
+                  {"batch", batch->number.value},
+                  {"offset", batch->offset.value},
+                  {"end", batch->end.value},
+                  {"untold_before", told->held_back},
+                  {"remedy", "reads go on behind it; restore the segment from a copy, or stop the "
+                             "broker and run lnc segment repair"}});
+  }
+  double damaged = 0;
+  for (const auto& [id, slot] : logs_)
+    damaged += static_cast<double>(slot.log->damage().size());
+  metrics_.set(gauge::damaged_batches, damaged);
+  arm_timer(now);
+}
+
+void poller_actor::scrub_advanced() {
+  if (closing_for_)
+    advance_ends();
+  arm_timer(home_lane().time().steady_ns());
 }
 
 void poller_actor::wake_followers(log_slot& slot, bool all) {
@@ -609,6 +703,8 @@ void poller_actor::expired(std::uint64_t now_ns) {
     if (!slot.following.empty())
       wake_followers(slot, false);
   show_disk_work();
+  scrubber_->drive(now_ns);
+  scrubber_->report_age(now_ns);
   metrics_.set(gauge::buffer_pool_saturation,
                static_cast<double>(memory_.replies->lent()) / memory_.replies->count());
   if (!reads_.empty()) {
@@ -641,7 +737,7 @@ void poller_actor::budget_reads(std::uint64_t now_ns) {
 }
 
 void poller_actor::arm_timer(std::uint64_t now_ns) {
-  auto soonest = std::max(next_tick_ns_, now_ns);
+  auto soonest = std::min(std::max(next_tick_ns_, now_ns), scrubber_->due_ns());
   for (auto& [id, slot] : logs_) {
     soonest = std::min(soonest, slot.log->due_ns());
     for (const auto& each : slot.following)

@@ -10,8 +10,10 @@
 #include <caf/actor.hpp>
 
 #include "actors/acks.hpp"
+#include "actors/event_limit.hpp"
 #include "actors/fetcher.hpp"
 #include "actors/messages.hpp"
+#include "actors/scrubber.hpp"
 #include "runtime/lane.hpp"
 #include "runtime/metrics.hpp"
 #include "storage/data_dir.hpp"
@@ -45,6 +47,7 @@ class poller_actor final : public runtime::resident_actor<>,
                            private storage::log_owner,
                            private answer_sink,
                            private fetch_owner,
+                           private scrub_host,
                            private runtime::lane_timer {
  public:
   /// `home` outlives the actor.
@@ -88,6 +91,14 @@ class poller_actor final : public runtime::resident_actor<>,
   void answer(const pending_ack& to, log_id log, bool durable, errc refusal) override;
   void fetched(fetcher& by) override;
   void expired(std::uint64_t now_ns) override;
+
+  // -- scrub_host
+  std::optional<scrub_target> closed_after(log_id log, batch_number after) override;
+  std::optional<scrub_target> closed_at(log_id log, batch_number first) override;
+  std::uint64_t closed_bytes() override;
+  storage::log* log_of(log_id log) override;
+  void damage_changed(storage::log& log) override;
+  void scrub_advanced() override;
 
   void open(const open_log& wanted);
   void opened(open_job& job);
@@ -135,6 +146,8 @@ class poller_actor final : public runtime::resident_actor<>,
   std::uint64_t reads_shown_ = 0; // of the reader's counts, in the metrics already
   std::uint64_t reads_done_shown_ = 0;
   storage::read_budget read_budget_;
+  std::unique_ptr<scrubber> scrubber_;
+  event_limit damage_events_;
   storage::log_environment environment_;
   std::unordered_map<std::uint32_t, log_slot> logs_;
   std::vector<log_slot*> changed_;

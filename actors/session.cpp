@@ -42,6 +42,14 @@ std::string refusal_sentence(errc code, std::uint32_t topic) {
   }
 }
 
+std::string damage_sentence(const read_reply& reply) {
+  if (reply.damaged_end <= reply.damaged)
+    return refusal_sentence(errc::corrupt, reply.log.value);
+  return "stored data of topic " + std::to_string(reply.log.value) + " from offset " +
+         std::to_string(reply.damaged.value) + " does not verify; offset " +
+         std::to_string(reply.damaged_end.value) + " is behind it";
+}
+
 session::session(session_host& host, std::uint16_t network, std::uint32_t number,
                  std::uint32_t payload_limit, assembly_budget& budget)
     : host_(host), network_(network), number_(number), payload_limit_(payload_limit),
@@ -288,7 +296,9 @@ void session::answer(runtime::message_ref<read_reply> reply) {
   if (closing_)
     return;
   if (!reply->done) {
-    refuse(reply->refusal, refusal_sentence(reply->refusal, reply->log.value));
+    refuse(reply->refusal, reply->refusal == errc::corrupt
+                               ? damage_sentence(*reply)
+                               : refusal_sentence(reply->refusal, reply->log.value));
     return;
   }
   body_read_ = std::move(reply);

@@ -108,6 +108,8 @@ storage::options storage_options(const config::config& values, const choice& cho
   options.segment_bytes = values.io.segment_bytes;
   options.preallocate_bytes = values.io.preallocate;
   options.read_depth = static_cast<std::uint32_t>(values.io.read_depth);
+  options.scrub_bytes_per_s = values.io.scrub_bytes_per_s;
+  options.scrub_interval_ns = values.io.scrub_interval_s * s_in_ns;
   // The cache lives in the append pool and leaves half of it for what is being written.
   // The largest batch must always find room beside it.
   const auto total = chosen.plan.memory.append.total();

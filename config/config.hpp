@@ -56,6 +56,8 @@ struct io_section {
   std::uint64_t tail_cache_bytes = 0;
   std::uint64_t read_depth = 8;
   std::uint64_t buffer_bytes = 0;
+  std::uint64_t scrub_bytes_per_s = 8 * MiB;
+  std::uint64_t scrub_interval_s = 7 * 24 * 3600;
 };
 
 struct numa_section {

@@ -157,6 +157,14 @@ constexpr key key_table[] = {
      "Memory for all buffers; 0: up to 192MiB per shard within a quarter of what the process may "
      "use.",
      0, 1024 * 1024 * mib},
+    {"io", "scrub_bytes_per_s", kind::size,
+     [](config& c) -> field { return &c.io.scrub_bytes_per_s; },
+     "Bytes of closed segments that each shard reads in a second to find bit rot; 0: none.", 0,
+     1024 * 1024 * mib},
+    {"io", "scrub_interval_s", kind::duration,
+     [](config& c) -> field { return &c.io.scrub_interval_s; },
+     "Every closed segment is read at least this often, if need be faster than that; 0: never.", 0,
+     10 * 365 * 24 * 3600},
 
     {"numa", "enabled", kind::boolean, [](config& c) -> field { return &c.numa.enabled; },
      "Keep lanes and their memory on one node, near card and disk."},

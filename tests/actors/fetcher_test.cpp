@@ -1,8 +1,9 @@
-// Reads that retention overtakes: a reply has right bytes and says where they lie.
+// Reads that meet retention or bit rot: a reply has right bytes and says where they lie.
 #include "actors/fetcher.hpp"
 
 #include <catch2/catch.hpp>
 
+#include "storage/layout.hpp"
 #include "tests/storage/bench_of_log.hpp"
 #include "tests/storage/sim_disk.hpp"
 
@@ -38,10 +39,14 @@ struct world final : fetch_owner {
     by.emplace(*this, *reader, *replies);
   }
 
-  void ask(read_kind kind, std::uint32_t max_bytes) {
+  void ask(read_kind kind, std::uint32_t max_bytes, std::uint64_t start = 0) {
+    done = false;
+    by->release();
+    by->reply().reset();
     auto request = requests.take();
     request->kind = kind;
     request->max_bytes = max_bytes;
+    request->start = byte_offset{start};
     auto reply = reply_messages.take();
     REQUIRE(by->begin(request, reply, bench.log(), 8));
   }
@@ -50,6 +55,16 @@ struct world final : fetch_owner {
   void steps(int count) {
     for (int i = 0; i < count && !done; ++i)
       bench.drive();
+  }
+  /// One bit of a batch's payload turns on the disk.
+  void rot(std::uint64_t number) {
+    const auto& facts = bench.log().segment_at((number - 1) / 3);
+    const auto path = storage::layout::join(bench.log().directory(),
+                                            storage::layout::closed_name(facts.id, facts.last_ns));
+    const auto at = (number - 1) % 3 * (storage::batch_header_bytes + batch_bytes) +
+                    storage::batch_header_bytes + 20'000;
+    const auto byte = door.content(path)[at] ^ std::byte{2};
+    door.overwrite(path, at, {&byte, 1});
   }
   void drop_to(std::uint64_t number) {
     REQUIRE(*bench.log().drop_segments_before(batch_number{number}) > 0);
@@ -151,4 +166,49 @@ TEST_CASE("a reader of an emptied log is led to its end, and may wait there") {
   CHECK(here.by->reply()->next.value == batches * batch_bytes);
   here.bench.append_durably(1, batch_bytes);
   CHECK_FALSE(fetcher::should_wait(follow, here.bench.log()));
+}
+
+TEST_CASE(
+    "what lies before and behind a rotten batch is served, and itself is refused with its place",
+    "[rot]") {
+  const auto kind = GENERATE(read_kind::bytes, read_kind::batches);
+  const auto rotten = GENERATE(std::uint64_t{1}, std::uint64_t{5}, std::uint64_t{9});
+  const auto expected = world::stream();
+  const auto begin = (rotten - 1) * batch_bytes;
+  const auto end = rotten * batch_bytes;
+  world here;
+  here.rot(rotten);
+  const auto check_served = [&](std::uint64_t from, std::uint64_t to) {
+    REQUIRE(here.done);
+    const auto& reply = *here.by->reply();
+    REQUIRE(reply.done);
+    CHECK(reply.next.value == to);
+    auto got = here.data();
+    if (kind == read_kind::batches) {
+      REQUIRE(reply.batch_count == (to - from) / batch_bytes);
+      REQUIRE(got.size() > reply.batch_count * wire::batch_entry_bytes);
+      got.erase(got.begin(),
+                got.begin() + static_cast<long>(reply.batch_count * wire::batch_entry_bytes));
+    }
+    REQUIRE(got.size() == to - from);
+    CHECK(std::equal(got.begin(), got.end(), expected.begin() + static_cast<long>(from)));
+  };
+  if (rotten > 1) {
+    here.ask(kind, 1 * MiB);
+    here.steps(1000);
+    check_served(0, begin);
+  }
+  here.ask(kind, 1 * MiB, begin + 77);
+  here.steps(1000);
+  REQUIRE(here.done);
+  CHECK_FALSE(here.by->reply()->done);
+  CHECK(here.by->reply()->refusal == errc::corrupt);
+  CHECK(here.by->reply()->damaged.value == begin);
+  CHECK(here.by->reply()->damaged_end.value == end);
+  CHECK(here.by->reply()->buffers.empty());
+  if (rotten < batches) {
+    here.ask(kind, 1 * MiB, end);
+    here.steps(1000);
+    check_served(end, expected.size());
+  }
 }
