@@ -19,10 +19,12 @@ void add_consume(CLI::App& app, context& shared);
 void add_topic(CLI::App& app, context& shared);
 void add_cluster(CLI::App& app, context& shared);
 void add_bench(CLI::App& app, context& shared);
+void add_export(CLI::App& app, context& shared);
+void add_import(CLI::App& app, context& shared);
 void add_completion(CLI::App& app, context& shared);
 
 /// In the order help lists them.
 inline constexpr std::array online_commands{add_produce, add_consume, add_topic, add_cluster,
-                                            add_bench};
+                                            add_bench,   add_export,  add_import};
 
 } // namespace lance::client::cli
