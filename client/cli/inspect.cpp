@@ -75,22 +75,28 @@ exit_code verify(context& shared, const std::string& path) {
   const auto paths = segments_at(path);
   std::optional<examined_segment> before;
   std::size_t damaged = 0;
+  std::size_t wrong_indexes = 0;
   for (const auto& one : paths) {
     auto found = examine(*door, one);
     if (!found)
       return disk_trouble(shared, one, found.error());
     check_succession(*found, before);
-    damaged += found->state == segment_state::damaged ? 1 : 0;
+    if (found->state == segment_state::damaged)
+      ++damaged; // the index cannot be held against what is not there
+    else if (found->index == storage::index_state::wrong)
+      ++wrong_indexes;
     shared.io.out.put(shared.json ? described(*found).dump() + "\n" : line_of(*found));
     before = std::move(*found);
   }
   if (paths.empty())
     shared.notice(path + ": no segments here");
-  if (damaged == 0)
-    return exit_code::done;
-  shared.complain(std::to_string(damaged) + " of " + std::to_string(paths.size()) +
-                  " segments damaged");
-  return exit_code::damaged;
+  if (damaged > 0)
+    shared.complain(std::to_string(damaged) + " of " + std::to_string(paths.size()) +
+                    " segments damaged");
+  if (wrong_indexes > 0)
+    shared.complain(std::to_string(wrong_indexes) + " of " + std::to_string(paths.size()) +
+                    " indexes wrong; rebuild-index makes them anew, as a running broker does");
+  return damaged + wrong_indexes > 0 ? exit_code::damaged : exit_code::done;
 }
 
 // --- dump ----------------------------------------------------------------------------------------

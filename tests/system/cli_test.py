@@ -356,6 +356,24 @@ class Segments(harness.Test):
             self.assertEqual(outcome.code, DAMAGED, outcome)
             self.assertTrue(outcome.out.strip() or outcome.err.strip())
 
+    def test_verify_reports_a_wrong_index(self):
+        directory, name = os.path.split(self.path[:-4])
+        index = os.path.join(directory, name.split("-")[0] + ".idx")
+        with open(index, "rb") as file:
+            original = file.read()
+        for place in (3, 70, len(original) - 1):
+            broken = bytearray(original)
+            broken[place] ^= 1
+            with open(index, "wb") as file:
+                file.write(broken)
+            outcome = harness.lnc("--json", "segment", "verify", self.path)
+            self.assertEqual(outcome.code, DAMAGED, outcome)
+            (told,) = outcome.json_lines()
+            self.assertEqual((told["state"], told["index"]), ("ok", "wrong"))
+            self.assertIn("1 of 1 indexes wrong", outcome.errors)
+            self.assertEqual(harness.lnc("segment", "rebuild-index", self.path).code, DONE)
+            self.assertEqual(harness.lnc("segment", "verify", self.path).code, DONE)
+
     def test_rebuild_index_gives_the_broker_s_own_bytes(self):
         # The index keeps its name when its segment is closed: "<first batch>_<first ns>.idx".
         directory, name = os.path.split(self.path[:-4])
