@@ -166,7 +166,9 @@ class export_command {
                     {"end_offset", next_.value}};
     shared_.io.out.put(shared_.json ? told.dump() + "\n"
                                     : "exported " + std::to_string(records) + " records in " +
-                                          std::to_string(writer_.batches()) + " batches\n");
+                                          std::to_string(writer_.batches()) + " batches, offsets " +
+                                          std::to_string(begin_.value) + " to " +
+                                          std::to_string(next_.value) + "\n");
   }
 
   context& shared_;

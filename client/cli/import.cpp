@@ -232,7 +232,9 @@ class import_command {
                     {"end_record", record_.value}};
     shared_.io.out.put(shared_.json ? told.dump() + "\n"
                                     : "imported " + std::to_string(records) + " records in " +
-                                          std::to_string(finish_.batches) + " batches\n");
+                                          std::to_string(finish_.batches) + " batches, offsets " +
+                                          std::to_string(begin_.value) + " to " +
+                                          std::to_string(next_.value) + "\n");
     return exit_code::done;
   }
 

@@ -77,7 +77,7 @@ class Export(harness.SharedBroker):
         self.client.create("empty")
         outcome = self.broker.lnc("import", self.file, "--topic", "empty")
         self.assertEqual(outcome.code, DONE, outcome)
-        self.assertIn("200 batches", outcome.text)
+        self.assertIn(f"200 batches, offsets 0 to {told['end_offset']}\n", outcome.text)
         self.assertEqual(batches(self.client, self.id_of("empty")), original)
 
     def test_an_empty_topic(self):
@@ -154,9 +154,8 @@ class Export(harness.SharedBroker):
         def on_terminal(*words):
             master, slave = pty.openpty()
             done = subprocess.run(
-                [harness.program("lnc"), "--server", "%s:%d" % self.broker.address(), *words, "export",
-                 "barred", "-o", self.file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=slave, timeout=60, check=False)
+                [harness.program("lnc"), "--server", "%s:%d" % self.broker.address(), *words],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave, timeout=60, check=False)
             os.close(slave)
             seen = b""
             try:
@@ -168,8 +167,14 @@ class Export(harness.SharedBroker):
             self.assertEqual(done.returncode, DONE)
             return seen
 
-        self.assertIn(b"export [###", on_terminal())
-        self.assertEqual(on_terminal("--quiet"), b"")
+        export = ("export", "barred", "-o", self.file)
+        self.assertRegex(on_terminal(*export), rb"export \[#* *\] +\d+% ")
+        self.assertEqual(on_terminal("--quiet", *export), b"")
+        self.assertRegex(on_terminal("import", self.file, "--topic", "barred2"),
+                         rb"verify \[#* *\](.|\n)*import \[#* *\] +\d+% ")
+        self.assertEqual(on_terminal("--quiet", "import", self.file, "--topic", "barred3"), b"")
+        outcome = self.broker.lnc("import", self.file, "--topic", "barred3", "--append")
+        self.assertNotIn("[#", outcome.errors)  # a pipe
 
     def test_memory_is_bounded(self):
         topic = self.client.create("large")["id"]
