@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import time
 
 import harness
@@ -93,8 +94,17 @@ class Rot(harness.Test):
         self.assertEqual(metrics.value("lance_damaged_batches"), 1)
         self.assertGreater(metrics.value("lance_errors_total", type="checksum"), 0)
         self.assertEqual(self.state(), "corrupt")
-        with self.broker.client() as client:  # producers go on
+        with self.broker.client() as client:  # producers go on, and so do other logs
             client.ingest(b"more", self.topic)
+            other = client.create("sound")["id"]
+            client.ingest(b"elsewhere", other)
+            self.assertEqual(client.read_all(other), b"elsewhere")
+        # Nothing half is exported.
+        target = os.path.join(self.broker.root, "rotten.lnctopic")
+        outcome = self.broker.lnc("export", "rotten", "-o", target)
+        self.assertEqual(outcome.code, DAMAGED, outcome)
+        self.assertIn(f"offset {7 * BATCH} ", outcome.errors)
+        self.assertFalse([name for name in os.listdir(self.broker.root) if "lnctopic" in name])
 
     def test_the_scrub_finds_it_while_running_without_a_reader(self):
         path = self.given(config(512 * harness.MIB, 1))
@@ -116,6 +126,8 @@ class Rot(harness.Test):
             except lwp.Refused as refused:
                 self.assertEqual(refused.code, "CORRUPT")
         time.sleep(2.5)  # further passes say nothing new, and change nothing
+        self.assertLess(self.broker.metrics().value("lance_scrub_last_pass_age_seconds"), 2.5)
+        self.assertTrue(self.events("scrub_pass"))
         self.assertEqual(len(self.events("batch_damaged")), 1)
         with open(path, "rb") as file:
             file.seek(self.position(20))
@@ -217,6 +229,24 @@ class Rot(harness.Test):
             file.truncate(self.position(50) - 112)
         outcome = harness.lnc("segment", "diff", path, copy)
         self.assertEqual(outcome.code, 1, outcome)
+        self.assertIn("they differ from byte %d on, batch 12" % (self.position(11) + 7), outcome.text)
+
+    def test_diff_compares_directories_segment_by_segment(self):
+        path = self.given(config(0, 0))
+        self.assertEqual(self.broker.stop(), 0)
+        copy = os.path.join(self.broker.root, "copy")
+        shutil.copytree(self.broker.data_dir, copy)
+        outcome = harness.lnc("segment", "diff", self.broker.data_dir, copy)
+        self.assertEqual((outcome.code, outcome.out), (0, b""), outcome)
+        copied = os.path.join(copy, os.path.relpath(path, self.broker.data_dir))
+        self.turn(copied, 60)
+        os.unlink(os.path.join(copy, os.path.relpath(self.files()[1], self.broker.data_dir)))
+        outcome = harness.lnc("--json", "segment", "diff", self.broker.data_dir, copy)
+        self.assertEqual(outcome.code, 1, outcome)
+        told = sorted(outcome.json_lines(), key=lambda each: each["a"])
+        self.assertEqual([(each["a"], each["b"]) for each in told],
+                         [(path, copied), (self.files()[1], "")])
+        self.assertEqual((told[0]["position"], told[0]["damaged"]), (60, ["b"]))
 
 
 if __name__ == "__main__":
