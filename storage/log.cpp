@@ -345,8 +345,12 @@ segment_removal log::take_before(batch_number number) {
     ++end;
   if (end == segments.begin() || core_->writer.state() == log_state::damaged)
     return removal;
-  if (end == segments.end()) {
-    const auto last = opened(segments, segments.back(), core_->environment, core_->writer.policy(),
+  // An active segment carries the numbers once a crash cannot empty it any more.
+  const auto rest = segments.end() - end;
+  const bool carried =
+      rest > 1 || (rest == 1 && (!has_active() || core_->writer.active_outlives_crash()));
+  if (!carried) {
+    const auto last = opened(segments, *(end - 1), core_->environment, core_->writer.policy(),
                              core_->uses, core_->damage);
     if (last)
       removal.numbers = numbers_after(id(), **last);

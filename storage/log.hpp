@@ -184,8 +184,9 @@ class log {
   /// What the log's policy asks for at this wall time.
   [[nodiscard]] retention_plan plan_retention(std::uint64_t wall_ns) const;
   /// Takes the leading closed segments all of whose batches are below `number` out of the log, to
-  /// be removed with run(); one removal at a time. When nothing would stay, the removal keeps the
-  /// numbers, so that they never start again. Blocks briefly then, to look into the last index.
+  /// be removed with run(); one removal at a time. When nothing would stay that outlives a crash,
+  /// the removal keeps the numbers, so that they never start again. Blocks briefly then, to look
+  /// into the last index.
   [[nodiscard]] segment_removal take_before(batch_number number);
   /// After run(), always: what could not be removed becomes the front of the log again, and files
   /// that were kept its next segments.

@@ -46,6 +46,8 @@ class log_writer {
   [[nodiscard]] bool ending() const noexcept { return ending_.has_value() || !to_close_.empty(); }
   [[nodiscard]] log_state state() const noexcept;
   [[nodiscard]] bool has_active() const noexcept { return active_ != nullptr; }
+  /// It has a flushed batch, and its name is durable too.
+  [[nodiscard]] bool active_outlives_crash() const noexcept { return flushed_batches_ > 0; }
   [[nodiscard]] batch_number durable_next() const noexcept { return durable_next_; }
   [[nodiscard]] byte_offset durable_end() const noexcept { return durable_end_; }
   [[nodiscard]] record_number durable_records() const noexcept { return durable_records_; }

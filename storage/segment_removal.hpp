@@ -5,8 +5,8 @@
 // removed.
 //
 // Order on disk: oldest first, each segment before its index; before the last the numbers, when no
-// segment stays to carry them; then the directory. A crash at any step leaves a log that begins
-// later or not yet, never one with a hole or with numbers that start again.
+// segment stays to carry them through a crash; then the directory. A crash at any step leaves a log
+// that begins later or not yet, never one with a hole or with numbers that start again.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct segment_removal {
   std::string directory;
   std::vector<std::shared_ptr<segment>> segments; ///< ascending
   std::vector<segment_fate> fates;                ///< one for each
-  std::optional<log_start> numbers;               ///< when nothing stays
+  std::optional<log_start> numbers;               ///< when nothing stays that outlives a crash
   std::size_t removed = 0;                        ///< leading segments whose files are gone
   std::uint64_t removed_bytes = 0;
 

@@ -172,6 +172,33 @@ TEST_CASE("numbers go on after everything was dropped, also after a restart", "[
   here.bench.verify_all(batch_number{7});
 }
 
+TEST_CASE("a segment whose first batch is on its way does not carry the numbers yet",
+          "[retention]") {
+  for (const auto level : {durability::fsync, durability::written})
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      INFO("level " << static_cast<int>(level) << ", seed " << seed);
+      setup how;
+      how.policy.level = level;
+      world here{seed, how};
+      here.add_segment();
+      const auto end = here.log().durable_end();
+      REQUIRE(here.bench.append_next(5000));
+      if (level == durability::fsync)
+        here.bench.turn(); // not even written when the power goes
+      else
+        here.bench.settle(); // written, and not flushed
+      CHECK(here.log().has_active());
+      CHECK(*here.log().drop_segments_before(batch_number{4}) == 1);
+      here.crash_and_open();
+      CHECK(here.log().state() == log_state::open);
+      CHECK(here.log().start_number() == batch_number{4});
+      CHECK(here.log().start_offset() == end);
+      CHECK(here.bench.front().next_number().value >= 4);
+      here.bench.append_durably(1, 100);
+      here.bench.verify_all(batch_number{4});
+    }
+}
+
 TEST_CASE("on a full disk the older segments make room for the numbers", "[retention]") {
   world here;
   here.add_segment();
