@@ -28,7 +28,10 @@ void log_writer::go_on_with_active(opened_log& opened) {
   written_end_ = appended_end_ = facts.file_bytes;
   written_batches_ = flushed_batches_ = facts.batches;
   appended_segment_ = facts.id;
-  index_.begin(std::move(opened.index_file), policy_.log, facts.id, facts.batches);
+  // Without the file (the disk was full) nothing is known of what it holds: the close writes it
+  // all.
+  const auto indexed = opened.index_file != nullptr ? facts.batches : 0;
+  index_.begin(std::move(opened.index_file), policy_.log, facts.id, indexed);
   zero_.begin(active_->data(), written_end_);
 }
 

@@ -15,7 +15,7 @@ struct opened_log {
   std::vector<std::shared_ptr<segment>> segments;
   bool has_active = false;
   std::uint64_t allocated = 0;      ///< size of the active file
-  std::unique_ptr<file> index_file; ///< of the active segment, all entries written
+  std::unique_ptr<file> index_file; ///< of the active segment, all entries written; null: not known
   append_start start;               ///< without the grant
   bool damaged = false;
   recovery_report report;

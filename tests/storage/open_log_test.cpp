@@ -239,6 +239,30 @@ TEST_CASE("an error of the device while opening is no torn tail", "[open_log]") 
   CHECK(here.bench.log().durable_next() == batch_number{4});
 }
 
+TEST_CASE("an index that found no room at the start is written whole when its segment ends",
+          "[open_log]") {
+  world here;
+  here.bench.append_durably(6, 3000);
+  here.settle_index();
+  here.bench.stop();
+  for (const auto& path : here.paths(layout::file_kind::index))
+    REQUIRE(here.door.remove(path));
+  here.door.kill();
+  here.door.capacity = here.door.used();
+  REQUIRE(here.bench.open());
+  here.bench.verify_all(first_batch_number);
+  here.door.capacity = ~std::uint64_t{0};
+  here.bench.tick();
+  here.bench.settle();
+  here.bench.append_durably(2, 3000);
+  here.bench.end_segment();
+  REQUIRE_FALSE(here.bench.log().has_active());
+  here.bench.verify_all(first_batch_number);
+  here.reopen();
+  CHECK(here.bench.log().recovered().indexes_rebuilt == 0);
+  here.bench.verify_all(first_batch_number);
+}
+
 TEST_CASE("files that are not ours are left alone; indexes without a segment go", "[open_log]") {
   world here;
   here.bench.append_durably(3, 1000);
