@@ -265,6 +265,26 @@ TEST_CASE("a rotten index of a closed segment gives no wrong byte, and a new one
   }
 }
 
+TEST_CASE("a header that rotted on disk is an error, in whatever field", "[reader]") {
+  world here;
+  here.append({1000, 1000, 1000});
+  here.forget_memory();
+  const auto field = GENERATE(24U, 60U, 80U, 96U); // term, producer epoch, time, producer sequence
+  const auto which = GENERATE(0U, 1U);             // the segment's first batch, and one behind it
+  const auto bad_position = which * (1000 + batch_header_bytes) + field;
+  auto byte = here.door.content(here.active_path())[bad_position];
+  byte ^= std::byte{1};
+  here.door.overwrite(here.active_path(), bad_position, {&byte, 1});
+  std::vector<std::byte> room(4000);
+  sync_read image;
+  image.shape = read_shape::image;
+  image.start_number = batch_number{which + 1};
+  image.into = room;
+  (void)here.bench.read(image, image.done);
+  REQUIRE_FALSE(image.outcome);
+  CHECK(image.outcome.error().code == errc::corrupt);
+}
+
 TEST_CASE("an error of the device is reported as such", "[reader]") {
   world here;
   here.append({1000});
