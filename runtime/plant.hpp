@@ -24,9 +24,14 @@ enum class plant : std::uint8_t {
   rot_unseen,               ///< reads from disk are not verified
   reader_past_limit,        ///< a reader is given what lies beyond the limit it was given
   one_segment_too_many,     ///< retention takes a segment that has batches to be kept
+  durable_end_passed,       ///< retention takes the segment that is being written
   drop_not_synced,          ///< a segment that was dropped comes back
+  numbers_not_kept,         ///< a log that retention emptied begins anew
+  age_never_met,            ///< retention by age takes nothing
   clock_taken_as_it_is,     ///< append times go back with the wall clock
   records_counted_anew,     ///< record numbers begin at 0 after each opening
+  unknown_told_as_refused,  ///< a client takes a batch that may be stored for one that is not
+  sent_again_unasked,       ///< a client sends again what it was told not to
   count
 };
 

@@ -11,6 +11,9 @@
 
 namespace lance::storage {
 
+using runtime::plant;
+using runtime::planted;
+
 struct log::core {
   core(const log_environment& around, const log_policy& policy, opened_log&& opened)
       : environment(around), report(opened.report), start(opened.start),
@@ -338,10 +341,11 @@ segment_removal log::take_before(batch_number number) {
   segment_removal removal;
   removal.directory = directory();
   auto end = std::find_if(segments.begin(), segments.end(), [=](const auto& each) {
-    return !is_closed(each) || each->facts().end_number() > number;
+    const bool passed = planted(plant::durable_end_passed) && each->facts().batches > 0;
+    return (!is_closed(each) && !passed) || each->facts().end_number() > number;
   });
-  if (runtime::planted(runtime::plant::one_segment_too_many) && end != segments.begin() &&
-      end != segments.end() && is_closed(*end))
+  if (planted(plant::one_segment_too_many) && end != segments.begin() && end != segments.end() &&
+      is_closed(*end))
     ++end;
   if (end == segments.begin() || core_->writer.state() == log_state::damaged)
     return removal;

@@ -3,7 +3,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/plant.hpp"
+
 namespace lance::storage {
+
+using runtime::plant;
+using runtime::planted;
 
 retention_policy retention_of(std::uint64_t max_age_s, std::uint64_t max_bytes) noexcept {
   const bool beyond = max_age_s > std::numeric_limits<std::uint64_t>::max() / s_in_ns;
@@ -20,8 +25,8 @@ retention_plan plan_retention(std::span<const segment_facts> segments, std::size
                               bool last_is_active, const retention_policy& policy,
                               batch_number committed_end, std::uint64_t now_ns) noexcept {
   const auto too_old = [&](std::uint64_t appended_ns) {
-    return policy.max_age_ns != 0 && now_ns >= policy.max_age_ns &&
-           appended_ns <= now_ns - policy.max_age_ns;
+    return !planted(plant::age_never_met) && policy.max_age_ns != 0 &&
+           now_ns >= policy.max_age_ns && appended_ns <= now_ns - policy.max_age_ns;
   };
   const auto too_large = [&](std::uint64_t bytes) {
     return policy.max_bytes != 0 && bytes > policy.max_bytes;
@@ -31,6 +36,8 @@ retention_plan plan_retention(std::span<const segment_facts> segments, std::size
     bytes += each.file_bytes;
 
   retention_plan plan;
+  if (planted(plant::durable_end_passed))
+    closed = segments.size();
   for (const auto& each : segments.first(closed)) {
     if (each.end_number() > committed_end || (!too_old(each.last_ns) && !too_large(bytes)))
       break;

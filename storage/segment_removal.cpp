@@ -7,11 +7,14 @@
 
 namespace lance::storage {
 
+using runtime::plant;
+using runtime::planted;
+
 result<> segment_removal::run(disk& door) {
   for (std::size_t at = 0; at < segments.size(); ++at) {
     const auto& each = segments[at];
     // Only before the last: on a full disk, what went before makes room for it.
-    if (numbers && each == segments.back())
+    if (numbers && each == segments.back() && !planted(plant::numbers_not_kept))
       if (const auto kept = write_log_start(door, directory, *numbers); !kept)
         return kept;
     const auto& facts = each->facts();
@@ -21,9 +24,7 @@ result<> segment_removal::run(disk& door) {
     ++removed;
     removed_bytes += facts.file_bytes;
   }
-  const auto synced = runtime::planted(runtime::plant::drop_not_synced)
-                          ? result<>{}
-                          : door.sync_directory(directory);
+  const auto synced = planted(plant::drop_not_synced) ? result<>{} : door.sync_directory(directory);
   durable_ = synced.has_value();
   return synced;
 }
