@@ -13,7 +13,8 @@ namespace lance::client {
 enum class fate : std::uint8_t {
   acknowledged, ///< what the topic's mode and durability promise holds
   refused,      ///< not stored
-  unknown,      ///< the connection ended between request and answer: perhaps stored
+  unknown,      ///< perhaps stored: the connection ended between request and answer, or the server
+                ///< failed with the batch in hand
 };
 
 struct delivery {

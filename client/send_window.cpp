@@ -2,9 +2,13 @@
 
 #include <algorithm>
 
+#include "runtime/plant.hpp"
 #include "wire/error_reply.hpp"
 
 namespace lance::client {
+
+using runtime::plant;
+using runtime::planted;
 
 namespace {
 
@@ -48,6 +52,8 @@ send_window::verdict send_window::on_refusal(const reply_frame& reply, const std
   if (!why.retriable) {
     if (why.code == errc::topic_not_found)
       batch->topic->stale = true;
+    if (why.code == errc::internal) // its disk failed under the batch: what it kept, nobody knows
+      batch->perhaps_stored = true;
     give_up(std::move(batch), why);
     return verdict::go_on;
   }
@@ -110,14 +116,15 @@ void send_window::complete(batch_ptr batch, fate end, std::optional<failure> pro
 }
 
 void send_window::give_up(batch_ptr batch, const failure& why) {
-  const auto end = batch->perhaps_stored ? fate::unknown : fate::refused;
+  const bool perhaps = batch->perhaps_stored && !planted(plant::unknown_told_as_refused);
+  const auto end = perhaps ? fate::unknown : fate::refused;
   auto problem = about(*batch, why);
   complete(std::move(batch), end, std::move(problem));
 }
 
 void send_window::unanswered(batch_ptr batch, const failure& why) {
   batch->perhaps_stored = true;
-  if (unknown_ == on_unknown::resend) {
+  if (unknown_ == on_unknown::resend || planted(plant::sent_again_unasked)) {
     ++resent_;
     ready_again(std::move(batch));
     return;

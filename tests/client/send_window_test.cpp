@@ -103,6 +103,16 @@ TEST_CASE("a refusal is told with the server's code, and the next go on") {
   CHECK(*refused.problem == failure{errc::topic_not_found, false, "node", "t", "gone"});
 }
 
+TEST_CASE("a server that failed with the batch in hand may have stored it: unknown, not refused") {
+  story s;
+  s.push(2);
+  static_cast<void>(s.send());
+  CHECK(s.refuse("INTERNAL: the disk failed") == verdict::go_on);
+  CHECK(s.refuse("READ_ONLY: fenced") == verdict::go_on);
+  CHECK(s.completed() == ends{{1, fate::unknown}, {2, fate::refused}});
+  CHECK(s.send().empty());
+}
+
 TEST_CASE("not the leader: again, elsewhere") {
   story s;
   s.push(1);
