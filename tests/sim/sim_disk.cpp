@@ -431,6 +431,7 @@ result<std::unique_ptr<storage::file>> sim_disk::open(const std::string& path,
       return fail(errc::io_failed, ENOENT);
     known = names_.emplace(path, std::make_shared<sim_inode>()).first;
     known->second->name = path;
+    note("made " + path);
     pending_.push_back({path, path, known->second});
   }
   return std::make_unique<sim_file>(*this, known->second);
@@ -446,6 +447,7 @@ result<> sim_disk::rename(const std::string& from, const std::string& to) {
     return fail(errc::io_failed, ENOENT);
   if (on_rename)
     on_rename(from, to);
+  note("renamed " + from + " to " + to);
   auto inode = known->second;
   names_.erase(known);
   names_[to] = inode;
@@ -479,6 +481,7 @@ result<> sim_disk::remove(const std::string& path) {
   if (names_.erase(path) == 0)
     return fail(errc::io_failed, ENOENT);
   pending_.push_back({path, {}, nullptr});
+  note("removed " + path);
   return {};
 }
 
@@ -531,6 +534,7 @@ result<> sim_disk::sync_directory(const std::string& directory) {
     faults.flush_in.reset();
     return fail(errc::io_failed, faults.error);
   }
+  note("synced " + directory);
   std::deque<change> rest;
   for (auto& one : pending_)
     if (parent(one.from) == directory || (!one.to.empty() && parent(one.to) == directory))

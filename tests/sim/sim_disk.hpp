@@ -96,6 +96,11 @@ class sim_disk final : public storage::disk {
   [[nodiscard]] std::vector<std::byte> content(const std::string& path);
   void overwrite(const std::string& path, std::uint64_t position, byte_view data);
   [[nodiscard]] std::uint64_t used() const;
+  /// Whether the file has its present name after a loss of power too.
+  [[nodiscard]] bool durable_name(const std::string& path) const {
+    const auto kept = durable_names_.find(path);
+    return kept != durable_names_.end() && kept->second == names_.at(path);
+  }
   /// Paths of all files, sorted.
   [[nodiscard]] std::vector<std::string> files() const;
 

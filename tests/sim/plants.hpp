@@ -1,0 +1,42 @@
+// The names of the planted bugs (runtime/plant.hpp), for the table.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "runtime/plant.hpp"
+
+namespace lance::sim {
+
+inline constexpr std::size_t plant_kinds = static_cast<std::size_t>(runtime::plant::count);
+
+inline constexpr std::array<std::string_view, plant_kinds> plant_names{
+    "none",
+    "ack_before_write",
+    "group_without_flush",
+    "retry_after_failed_flush",
+    "last_flush_dropped",
+    "name_not_awaited",
+    "directory_not_synced",
+    "close_not_synced",
+    "closed_cut_short",
+    "index_ahead_of_flush",
+    "tail_not_synced",
+    "tail_not_rewritten",
+    "checksum_unchecked",
+    "last_batch_forgotten",
+    "rot_unseen",
+    "reader_past_limit",
+    "one_segment_too_many",
+    "durable_end_passed",
+    "drop_not_synced",
+    "numbers_not_kept",
+    "age_never_met",
+    "clock_taken_as_it_is",
+    "records_counted_anew",
+    "unknown_told_as_refused",
+    "sent_again_unasked",
+};
+
+} // namespace lance::sim
