@@ -40,6 +40,8 @@ inline constexpr std::array<std::string_view, fault_kinds> fault_names{
     "cold_deed_failed",  "disk_full",          "slow_operation", "bit_flipped_on_read",
     "bit_rotted",        "clock_jumped",       "connection_lost"};
 
+static_assert(!fault_names.back().empty(), "every fault has a name");
+
 class fault_counts {
  public:
   void note(fault kind) noexcept { ++counts_[static_cast<std::size_t>(kind)]; }

@@ -39,4 +39,6 @@ inline constexpr std::array<std::string_view, plant_kinds> plant_names{
     "sent_again_unasked",
 };
 
+static_assert(!plant_names.back().empty(), "every plant has a name");
+
 } // namespace lance::sim
