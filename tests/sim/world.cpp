@@ -119,7 +119,10 @@ void world::choose_logs() {
     storage::log_policy policy;
     policy.log = log_id{i};
     policy.directory = "data/segments/t" + std::to_string(i) + "/0";
-    policy.level = shape_.below(4) == 0 ? durability::written : durability::fsync;
+    constexpr auto sure = durability::fsync;
+    constexpr durability levels[] = {
+        sure, sure, sure, sure, durability::written, durability::memory};
+    policy.level = shape_.pick(levels);
     policy.linger_ns = shape_.below(3) == 0 ? 300 * us_in_ns : 0;
     if (shape_.coin())
       policy.retention.max_bytes = shape_.between(3, 12) * 32 * KiB;

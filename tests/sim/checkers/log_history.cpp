@@ -70,9 +70,11 @@ void log_history::reopened(storage::log& found) {
   judge_entries(found);
 }
 
-// At level `written` the kernel's word is enough, and goes with the power or a failed flush.
+// At level `written` the kernel's word is enough, and goes with the power or a failed flush; at
+// `memory` the process's, and goes with it.
 void log_history::judge_loss(std::uint64_t found_next) {
-  const bool lenient = level_ != durability::fsync && (power_was_cut_ || flush_failed_);
+  const bool lenient = level_ == durability::memory ||
+                       (level_ == durability::written && (power_was_cut_ || flush_failed_));
   const auto least = lenient ? safe_next_ : next();
   if (found_next < least)
     return report("acknowledged stays", "ends before batch " + text(found_next) +

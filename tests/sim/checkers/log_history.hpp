@@ -49,10 +49,10 @@ class log_history {
   [[nodiscard]] stored_batch& batch(std::uint64_t number) { return durable_[number - 1]; }
   /// The number of the batch that has the byte at `offset`, or next().
   [[nodiscard]] std::uint64_t number_at(std::uint64_t offset) const;
-  /// Whether a failed flush may have taken the batch from the running process, which the level
-  /// allows: reads of it fail.
+  /// Whether the running process may have lost the batch, which the level allows: reads of it fail.
   [[nodiscard]] bool may_be_lost(std::uint64_t number) const noexcept {
-    return level_ != durability::fsync && flush_failed_ && number >= safe_next_;
+    return number >= safe_next_ &&
+           (level_ == durability::memory || (level_ == durability::written && flush_failed_));
   }
   [[nodiscard]] std::uint32_t log() const noexcept { return log_; }
   [[nodiscard]] durability level() const noexcept { return level_; }
