@@ -15,6 +15,18 @@ const damaged_batch* damage_list::find(batch_number number) const noexcept {
   return found == known_.end() ? nullptr : &found->second.what;
 }
 
+bool damage_list::confirmed(batch_number number) const noexcept {
+  const auto found = known_.find(number.value);
+  return found != known_.end() && found->second.confirmed;
+}
+
+void damage_list::heal(batch_number number) {
+  if (!known_.contains(number.value))
+    return;
+  clear(number, batch_number{number.value + 1});
+  healed_ = true;
+}
+
 void damage_list::clear(batch_number first, batch_number end) {
   const auto last = known_.lower_bound(end.value);
   for (auto at = known_.lower_bound(first.value); at != last; at = known_.erase(at))
@@ -29,13 +41,18 @@ void damage_list::settle(batch_number first, batch_number end,
     from = batch_number{each.number.value + 1};
   }
   clear(from, end);
-  for (const auto& each : damaged)
+  for (const auto& each : damaged) {
     (void)note(each);
+    if (const auto found = known_.find(each.number.value); found != known_.end())
+      found->second.confirmed = true;
+  }
 }
 
 std::optional<damaged_batch> damage_list::take_unreported() {
-  if (unreported_ == 0)
+  if (unreported_ == 0) {
+    healed_ = false;
     return std::nullopt;
+  }
   for (auto& [number, each] : known_)
     if (!each.reported) {
       each.reported = true;

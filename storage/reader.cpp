@@ -191,8 +191,8 @@ bool read_operation::progress::copy_from_memory() {
 }
 
 read_operation::progress::step read_operation::progress::begin_disk_batch() {
-  if (const auto* known = from->damage().find(at); known != nullptr) {
-    operation->damaged = *known;
+  if (from->damage().confirmed(at)) {
+    operation->damaged = *from->damage().find(at);
     return stop(errc::corrupt);
   }
   if (!slot) {
@@ -307,6 +307,8 @@ read_operation::progress::step read_operation::progress::conclude_disk_batch() {
     return not_what_it_was();
   if (verify && entry.payload_length > buffer.size())
     in->verified.set(at.value - in->facts().id.first.value);
+  if (verify)
+    from->damage().heal(at);
   from_disk = false;
   conclude_batch();
   return step::more;

@@ -220,7 +220,11 @@ TEST_CASE("a bad byte anywhere in a large batch keeps all of it back, and nothin
   REQUIRE(known != nullptr);
   CHECK(*known == damaged_batch{batch_number{2}, byte_offset{1000}, byte_offset{1000 + 1 * MiB}});
   CHECK(here.bench.log().damage().take_unreported() == *known);
-  // Known from now on: no look at the disk, no second report.
+  // Known from now on: no second report.
+  CHECK(here.bench.read_bytes(600'000, 1000).error().code == errc::corrupt);
+  CHECK_FALSE(here.bench.log().damage().take_unreported());
+  // And confirmed: no look at the disk.
+  here.bench.log().damage().settle(batch_number{1}, batch_number{4}, std::array{*known});
   const auto before = here.bench.disk_bytes();
   CHECK(here.bench.read_bytes(600'000, 1000).error().code == errc::corrupt);
   CHECK(here.bench.disk_bytes() == before);
@@ -230,6 +234,26 @@ TEST_CASE("a bad byte anywhere in a large batch keeps all of it back, and nothin
   CHECK(*here.bench.read_bytes(0, 5000, &told) == here.part(0, 1000));
   CHECK(told.next == byte_offset{1000});
   CHECK(*here.bench.read_bytes(known->end.value, 5000) == here.part(known->end.value, 1000));
+}
+
+TEST_CASE("a bad byte that was one on the way only is forgotten with the next read", "[reader]") {
+  world here;
+  here.append({1000, 1000});
+  here.forget_memory();
+  const auto position = 1112 + batch_header_bytes + 500;
+  const auto good = here.door.content(here.active_path())[position];
+  const auto bad = good ^ std::byte{1};
+  here.door.overwrite(here.active_path(), position, {&bad, 1});
+  CHECK(here.bench.read_bytes(1000, 1000).error().code == errc::corrupt);
+  auto& damage = here.bench.log().damage();
+  CHECK(damage.take_unreported());
+  CHECK(damage.size() == 1);
+  here.door.overwrite(here.active_path(), position, {&good, 1});
+  CHECK(*here.bench.read_bytes(1000, 1000) == here.part(1000, 1000));
+  CHECK(damage.size() == 0);
+  CHECK(damage.has_news()); // for who counts
+  CHECK_FALSE(damage.take_unreported());
+  CHECK_FALSE(damage.has_news());
 }
 
 TEST_CASE("a rotten index of a closed segment gives no wrong byte, and a new one heals it",
