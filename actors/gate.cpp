@@ -30,6 +30,7 @@ std::optional<std::string> topic_of(command code, byte_view payload, const topic
       return asked->name;
     return std::nullopt;
   case command::describe_topic:
+  case command::unfence_topic:
     if (const auto asked = wire::decode_describe_topic(payload))
       return asked->name.empty() ? by_id(asked->id.value) : asked->name;
     return std::nullopt;
@@ -59,6 +60,7 @@ demand demand_of(command code) noexcept {
   case command::delete_topic:
   case command::set_retention:
   case command::set_topic:
+  case command::unfence_topic:
     return {.changes = true, .right = right::admin};
   case command::get_topic:
   case command::describe_topic:

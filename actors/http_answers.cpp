@@ -23,7 +23,7 @@ http_answer live(const health& state) {
 http_answer ready(const health& state) {
   const bool ready = state.ready();
   return reply(ready ? 200 : 503, {{"status", ready ? "ready" : "not_ready"},
-                                   {"data_plane_ready", state.data_plane_ready.load()},
+                                   {"data_plane_ready", state.data_plane()},
                                    {"coordinator_ready", state.coordinator_ready.load()}});
 }
 
@@ -45,7 +45,7 @@ http_answer summary(const health& state) {
   return reply(alive && ready && started ? 200 : 503,
                {{"alive", alive},
                 {"ready", ready},
-                {"data_plane_ready", state.data_plane_ready.load()},
+                {"data_plane_ready", state.data_plane()},
                 {"coordinator_ready", state.coordinator_ready.load()},
                 {"startup_complete", started}});
 }

@@ -33,8 +33,11 @@ caf::behavior ingestion_actor::make_behavior() {
       },
       [this](runtime::message_ref<frames>& message) { waiting_.push(std::move(message)); },
       [this](append_entry& entry) { entries_.push_back(std::move(entry)); },
+      [this](const log_absent& what) { absent_[what.log.value] = what.why; },
+      [this](unfence_log& wanted) { unfence(wanted); },
       [this](const log_ready& ready) {
         blocked_ = false;
+        absent_.erase(ready.start->log.value);
         logs_.erase(ready.start->log.value);
         logs_.try_emplace(
             ready.start->log.value, *ready.start, options_.storage, *memory_.chunks,
@@ -66,16 +69,38 @@ caf::behavior ingestion_actor::make_behavior() {
       [this](delete_log& gone) {
         blocked_ = false; // what waits at the front may have waited for this log
         seal();           // what was appended is written and acknowledged before the log goes
-        if (auto found = logs_.find(gone.log.value); found != logs_.end()) {
-          auto& slot = found->second;
-          for (auto at = slot.acks_sent; at < slot.acks.size(); ++at)
-            refuse(slot.acks[at].to, gone.log, errc::topic_not_found);
-          std::erase(touched_, &slot);
-          logs_.erase(found);
-        }
+        forget(gone.log.value, errc::topic_not_found);
+        absent_.erase(gone.log.value);
         send(routes_.poller, std::move(gone));
       },
   };
+}
+
+// Batches that could not be handed on are refused.
+void ingestion_actor::forget(std::uint32_t log, errc why) {
+  auto found = logs_.find(log);
+  if (found == logs_.end())
+    return;
+  auto& slot = found->second;
+  for (auto at = slot.acks_sent; at < slot.acks.size(); ++at)
+    refuse(slot.acks[at].to, log_id{log}, why);
+  std::erase(touched_, &slot);
+  logs_.erase(found);
+}
+
+// The log that is opened again begins with other numbers: no run of this appender may reach it.
+void ingestion_actor::unfence(unfence_log& wanted) {
+  const auto log = wanted.again.policy.log.value;
+  const auto found = logs_.find(log);
+  wanted.quiet =
+      found == logs_.end() || found->second.appender.state() == storage::log_state::fenced;
+  if (found != logs_.end() && wanted.quiet) {
+    blocked_ = false;
+    seal();
+    forget(log, errc::io_failed);
+    absent_[log] = errc::log_opening;
+  }
+  send(routes_.poller, std::move(wanted));
 }
 
 void ingestion_actor::on_exit() {
@@ -145,7 +170,8 @@ bool ingestion_actor::append(const incoming_batch& batch, std::span<const byte_v
                              std::uint64_t received_ns) {
   auto found = logs_.find(batch.log.value);
   if (found == logs_.end()) {
-    refuse(batch.from, batch.log, errc::topic_not_found);
+    const auto absent = absent_.find(batch.log.value);
+    refuse(batch.from, batch.log, absent == absent_.end() ? errc::topic_not_found : absent->second);
     return true;
   }
   if (stopped_ && batch.from.network != reply_address::internal) {
@@ -176,7 +202,9 @@ bool ingestion_actor::append(const incoming_batch& batch, std::span<const byte_v
       metrics_.add(counter::pool_exhausted);
       return false;
     }
-    refuse(batch.from, batch.log, sealed_at.error().code);
+    const auto why = sealed_at.error().code;
+    const bool fenced = slot.appender.state() == storage::log_state::fenced;
+    refuse(batch.from, batch.log, why == errc::read_only && fenced ? errc::log_fenced : why);
     return true;
   }
   slot.acks.push_back({batch.from, sealed_at->header.number});
@@ -238,7 +266,8 @@ void ingestion_actor::refuse(const reply_address& to, log_id log, errc why) {
     send(routes_.metadata, appended{log, to.ticket, batch_number{}, false, why});
     return;
   }
-  metrics_.add(why == errc::read_only ? counter::errors_io : counter::errors_protocol);
+  metrics_.add(why == errc::read_only || why == errc::log_fenced ? counter::errors_io
+                                                                 : counter::errors_protocol);
   refused_.push({to, why});
 }
 

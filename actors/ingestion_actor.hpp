@@ -61,6 +61,8 @@ class ingestion_actor final : public runtime::resident_actor<> {
   /// True when the batch is done with: appended or refused.
   bool append(const incoming_batch& batch, std::span<const byte_view> pieces,
               std::uint64_t received_ns);
+  void unfence(unfence_log& wanted);
+  void forget(std::uint32_t log, errc why);
   void seal();
   bool seal(log_slot& slot);
   void refuse(const reply_address& to, log_id log, errc why);
@@ -73,6 +75,7 @@ class ingestion_actor final : public runtime::resident_actor<> {
   runtime::metric_set& metrics_;
   shard_routes routes_;
   std::unordered_map<std::uint32_t, log_slot> logs_;
+  std::unordered_map<std::uint32_t, errc> absent_; // logs that are not open, and why
   storage::ring<runtime::message_ref<frames>>
       waiting_;                      // bounded by the network actors' message pools
   std::deque<append_entry> entries_; // of our own actors, few

@@ -245,6 +245,25 @@ struct open_log {
   caf::actor requester;
   std::uint64_t cookie = 0;
 };
+/// To ingestion: the log exists but is not open, and this is what its writers are told until it is:
+/// log_opening (it is being recovered) or io_failed (it could not be opened).
+struct log_absent {
+  log_id log;
+  errc why = errc::log_opening;
+};
+/// To ingestion, on an operator's command or once there is room again, which takes no more for the
+/// log and passes it on to the poller: a fenced log, or one that did not open, is recovered from
+/// the device and goes on. `requester` hears `log_opened`. Refusals: invalid_request (it is not
+/// fenced), corrupt (it is damaged), log_opening (under way, or ingestion has not heard of the
+/// fence yet), topic_not_found, io_failed.
+struct unfence_log {
+  open_log again;     ///< with policy.lift_fence, when an operator asks
+  bool quiet = false; ///< ingestion's word that no run of the old log is on its way any more
+};
+/// Poller to metadata: the journal takes entries now, or does not any more.
+struct journal_state {
+  bool writable = true;
+};
 /// Poller to ingestion: a log is open; appends begin here.
 struct log_ready {
   std::shared_ptr<const storage::append_start> start;
@@ -337,6 +356,13 @@ struct metadata_routes {
   caf::actor upkeep;
   caf::actor supervisor;
 };
+/// Metadata to its supervisor: whoever opens a log has been told, and whoever writes to one;
+/// clients may come.
+struct opening_begun {};
+/// Metadata to its supervisor: so many logs have been opened (or could not be) so far.
+struct opening_progress {
+  std::uint64_t logs = 0;
+};
 /// Every log is open, or why the node cannot serve.
 struct node_ready {
   bool done = true;
@@ -400,6 +426,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::append_entry)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::appended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::open_log)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_opened)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_absent)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::unfence_log)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::journal_state)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::opening_begun)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::opening_progress)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::delete_log)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::log_deleted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(lance::actors::describe_log)

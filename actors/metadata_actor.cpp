@@ -23,6 +23,14 @@ log_id log_of(topic_id id) {
   return log_id{id.value};
 }
 
+/// The journal, as if it were a topic.
+cluster::topic journal_row() {
+  cluster::topic row;
+  row.id = topic_id{meta_log.value};
+  row.name = meta_name;
+  return row;
+}
+
 /// A name as a client sent it, fit for a sentence: bounded, and ASCII whatever it holds.
 std::string quoted(std::string_view name) {
   std::string text = "'";
@@ -59,6 +67,9 @@ caf::behavior metadata_actor::make_behavior() {
       [this](const log_opened& what) { resume(what.cookie, what.done, what.refusal); },
       [this](const log_deleted& what) {
         resume(what.cookie, what.done, what.done ? errc{} : errc::io_failed);
+      },
+      [this](const journal_state& what) {
+        options_.journal_writable(what.writable && !journal_behind_);
       },
       [this](const disk_changed& what) {
         disk_full_ = what.level == storage::disk_level::stop_writes;
@@ -103,18 +114,21 @@ void metadata_actor::begin() {
   const auto opened = [this](bool made, errc) {
     if (!made)
       ++open_failed_;
-    if (--opening_ == 0)
-      send(routes_.supervisor,
-           node_ready{true, contents_.topics.topics().size() + 1, open_failed_});
+    ++opened_;
+    send(routes_.supervisor, opening_progress{opened_});
+    if (opened_ == opening_)
+      send(routes_.supervisor, node_ready{true, opened_, open_failed_});
   };
-  opening_ = contents_.topics.topics().size() + 2;
-  cluster::topic meta;
-  meta.id = topic_id{meta_log.value};
-  meta.name = meta_name;
-  open(meta, opened);
-  open(contents_.topics.default_topic(), opened);
-  for (const auto& [id, row] : contents_.topics.topics())
+  opening_ = contents_.topics.topics().size() + 2; // beside them the default topic and the journal
+  const auto begin_with = [&](const cluster::topic& row) {
+    send(routes_.ingestion[shard_of(log_of(row.id))], log_absent{log_of(row.id)});
     open(row, opened);
+  };
+  begin_with(journal_row());
+  begin_with(contents_.topics.default_topic());
+  for (const auto& [id, row] : contents_.topics.topics())
+    begin_with(row);
+  send(routes_.supervisor, opening_begun{});
 }
 
 void metadata_actor::tell_name(topic_id id, const std::string& name) {
@@ -149,6 +163,8 @@ void metadata_actor::append(std::vector<std::byte> entry, continuation then) {
 }
 
 void metadata_actor::append_now(std::vector<std::byte> entry, continuation then) {
+  if (journal_behind_)
+    return then(false, errc::read_only);
   ++entries_since_look_;
   ++appending_;
   send(routes_.ingestion[shard_of(meta_log)],
@@ -256,6 +272,11 @@ void metadata_actor::handle(control_request& request) {
   case command::describe_topic: {
     const auto asked = wire::decode_describe_topic(payload);
     return asked ? describe(to, *asked)
+                 : bad(errc::invalid_request, "the request names a topic by \"name\" or \"id\"");
+  }
+  case command::unfence_topic: {
+    const auto asked = wire::decode_describe_topic(payload);
+    return asked ? unfence(to, *asked)
                  : bad(errc::invalid_request, "the request names a topic by \"name\" or \"id\"");
   }
   case command::get_cluster_status: {
@@ -497,15 +518,33 @@ void metadata_actor::commit(const reply_address& to, const wire::commit_offset_r
   });
 }
 
-void metadata_actor::describe(const reply_address& to, const wire::describe_topic_request& asked) {
+std::optional<cluster::topic> metadata_actor::find(const reply_address& to,
+                                                   const wire::describe_topic_request& asked) {
+  if (asked.name == meta_name)
+    return journal_row();
   const auto* found =
       asked.name.empty() ? contents_.topics.find(asked.id) : contents_.topics.find(asked.name);
-  if (found == nullptr)
-    return refuse(to, errc::topic_not_found,
-                  asked.name.empty() ? "Topic " + std::to_string(asked.id.value) + " not found"
-                                     : "Topic " + quoted(asked.name) + " not found");
+  if (found != nullptr)
+    return *found;
+  refuse(to, errc::topic_not_found,
+         asked.name.empty() ? "Topic " + std::to_string(asked.id.value) + " not found"
+                            : "Topic " + quoted(asked.name) + " not found");
+  return std::nullopt;
+}
+
+void metadata_actor::ask_for(const cluster::topic& row,
+                             std::function<void(const log_described&)> then) {
   const auto cookie = next_cookie_++;
-  describing_.emplace(cookie, [this, to, row = *found](const log_described& what) {
+  describing_.emplace(cookie, std::move(then));
+  send(routes_.pollers[shard_of(log_of(row.id))],
+       describe_log{log_of(row.id), caf::actor_cast<caf::actor>(this), cookie});
+}
+
+void metadata_actor::describe(const reply_address& to, const wire::describe_topic_request& asked) {
+  const auto row = find(to, asked);
+  if (!row)
+    return;
+  ask_for(*row, [this, to, row = *row](const log_described& what) {
     if (!what.done)
       return refuse(to, errc::internal, "the topic's log is not open; see the broker's log");
     wire::topic_description description;
@@ -513,8 +552,62 @@ void metadata_actor::describe(const reply_address& to, const wire::describe_topi
     description.partitions.push_back(what.facts);
     reply_json(to, wire::encode(description));
   });
-  send(routes_.pollers[shard_of(log_of(found->id))],
-       describe_log{log_of(found->id), caf::actor_cast<caf::actor>(this), cookie});
+}
+
+void metadata_actor::unfence(const reply_address& to, const wire::describe_topic_request& asked) {
+  const auto row = find(to, asked);
+  if (!row)
+    return;
+  auto policy = policy_of(*row);
+  policy.lift_fence = true;
+  const auto then = [this, to, row = *row](bool opened, errc refusal) {
+    if (opened)
+      return unfenced(to, row);
+    switch (refusal) {
+    case errc::invalid_request:
+      return refuse(to, refusal, "the log of " + quoted(row.name) + " is not fenced");
+    case errc::corrupt:
+      return refuse(to, refusal,
+                    "the log of " + quoted(row.name) +
+                        " is damaged, not only fenced: lnc segment verify names the place; restore "
+                        "it from a copy");
+    case errc::log_opening:
+      return refuse(to, refusal, "the log of " + quoted(row.name) + " is being recovered already");
+    default:
+      return refuse(to, refusal,
+                    "the log of " + quoted(row.name) +
+                        " could not be opened again and stays closed; see the broker's log");
+    }
+  };
+  send(routes_.ingestion[shard_of(log_of(row->id))],
+       unfence_log{{policy, caf::actor_cast<caf::actor>(this), remember(then)}});
+}
+
+// The log is open again; in which state recovery tells.
+void metadata_actor::unfenced(const reply_address& to, const cluster::topic& row) {
+  if (log_of(row.id) == meta_log) {
+    // What was appended and not acknowledged may be there now, and was not applied here.
+    journal_behind_ = true;
+    options_.journal_writable(false);
+    runtime::log(runtime::log_level::warning, "journal_behind",
+                 {{"remedy", "restart the node: topics cannot change until then"}});
+  }
+  ask_for(row, [this, to, row](const log_described& what) {
+    const auto& state = what.facts.state;
+    if (state == "damaged")
+      return refuse(to, errc::corrupt,
+                    "the log of " + quoted(row.name) +
+                        " is damaged: lnc segment verify names the place; restore it from a copy");
+    if (state == "fenced")
+      return refuse(to, errc::read_only,
+                    "the log of " + quoted(row.name) +
+                        " is still fenced; see tail_waits_for_room or log_fenced in the broker's "
+                        "log for the reason");
+    wire::topic_description description;
+    description.topic = cluster::info_of(row);
+    description.partitions.push_back(what.facts);
+    reply_json(to, wire::encode(description));
+  });
 }
 
 // -- the journal -----------------------------------------------------------------------------

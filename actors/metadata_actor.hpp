@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,6 +29,8 @@ struct metadata_options {
   std::string backend;                   ///< shown by Hello
   wire::retention retention;             ///< of topics without limits of their own
   const access_source* access = nullptr; ///< which topics a caller may know of; null: all
+  /// Told when the journal takes no entries any more, or does again.
+  std::function<void(bool writable)> journal_writable = [](bool) {};
 };
 
 class metadata_actor final : public caf::event_based_actor {
@@ -57,6 +60,13 @@ class metadata_actor final : public caf::event_based_actor {
   void commit(const reply_address& to, const wire::commit_offset_request& asked);
   void describe(const reply_address& to, const wire::describe_topic_request& asked);
   void tell_name(topic_id id, const std::string& name);
+  void unfence(const reply_address& to, const wire::describe_topic_request& asked);
+  void unfenced(const reply_address& to, const cluster::topic& row);
+  void ask_for(const cluster::topic& row, std::function<void(const log_described&)> then);
+  /// The topic that is asked for; when there is none, the refusal is on its way. The journal goes
+  /// by its name, for who looks after the node.
+  [[nodiscard]] std::optional<cluster::topic> find(const reply_address& to,
+                                                   const wire::describe_topic_request& asked);
   void open(const cluster::topic& row, continuation then);
   void append(std::vector<std::byte> entry, continuation then);
   void append_now(std::vector<std::byte> entry, continuation then);
@@ -93,8 +103,10 @@ class metadata_actor final : public caf::event_based_actor {
     std::vector<std::function<void()>> waiting; ///< to use the name again
   };
   std::unordered_map<std::string, vanishing> vanishing_;
-  bool disk_full_ = false; // no new topics: each takes space
+  bool journal_behind_ = false; // the journal may hold entries that the tables here do not have
+  bool disk_full_ = false;      // no new topics: each takes space
   std::uint64_t opening_ = 0;
+  std::uint64_t opened_ = 0;
   std::uint64_t open_failed_ = 0;
   // summing up the journal
   std::uint64_t entries_since_look_ = 0;

@@ -706,6 +706,7 @@ bool network_actor::request(session& from, const wire::frame_header& header,
   case command::create_topic_x:
   case command::describe_topic:
   case command::set_topic:
+  case command::unfence_topic:
     to_metadata(from, code, payload);
     return true;
   default:

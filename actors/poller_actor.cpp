@@ -130,6 +130,7 @@ caf::behavior poller_actor::make_behavior() {
       [this](runtime::message_ref<sealed>& message) { submit(*message); },
       [this](runtime::message_ref<read_request>& request) { reads_.push(std::move(request)); },
       [this](const open_log& wanted) { open(wanted); },
+      [this](const unfence_log& wanted) { unfence(wanted); },
       [this](const delete_log& wanted) { remove(wanted); },
       [this](const describe_log& wanted) { describe(wanted); },
       [this](const drop_before& wanted) {
@@ -206,9 +207,66 @@ void poller_actor::open(const open_log& wanted) {
       send(wanted.requester, log_opened{wanted.policy.log, wanted.cookie, true, errc{}});
     return;
   }
-  auto& job = *opening_.emplace_back(std::make_unique<open_job>(*this, wanted));
-  job.wanted.policy.space_held = held(wanted.policy.log);
+  opening_.push_back(std::make_unique<open_job>(*this, wanted));
+  if (opening_.size() == 1)
+    open_next();
+}
+
+// One at a time, so that the slow deeds of logs that are open already come in between.
+void poller_actor::open_next() {
+  count_states();
+  if (opening_.empty())
+    return;
+  auto& job = *opening_.front();
+  job.wanted.policy.space_held = held(job.wanted.policy.log);
   home_lane().helper().submit(job);
+}
+
+// A log that was fenced is closed, as it is, and opened anew (advance_ends()).
+void poller_actor::unfence(const unfence_log& wanted) {
+  const auto log = wanted.again.policy.log;
+  const auto refuse_with = [&](errc why) {
+    if (wanted.again.requester)
+      send(wanted.again.requester, log_opened{log, wanted.again.cookie, false, why});
+  };
+  if (opening_job(log) != nullptr)
+    return refuse_with(errc::log_opening);
+  auto found = logs_.find(log.value);
+  if (found == logs_.end() && unopened_.contains(log.value)) {
+    send(routes_.ingestion, log_absent{log});
+    return open(wanted.again);
+  }
+  if (found == logs_.end() || found->second.deleting || closing_)
+    return refuse_with(errc::topic_not_found);
+  auto& slot = found->second;
+  if (slot.log->state() == log_state::damaged)
+    return refuse_with(errc::corrupt);
+  if (slot.log->state() != log_state::fenced && !slot.again)
+    return refuse_with(errc::invalid_request);
+  if (slot.again || !wanted.quiet)
+    return refuse_with(errc::log_opening);
+  slot.again = wanted.again;
+  wake_followers(slot, true);
+  slot.log->close();
+  log_changed(*slot.log);
+}
+
+namespace {
+
+// What writers of a log that would not open are told. One without room is a full disk to them, as
+// an open one would be.
+errc absence(bool for_space) noexcept {
+  return for_space ? errc::read_only : errc::io_failed;
+}
+
+} // namespace
+
+void poller_actor::count_states() {
+  double fenced = 0;
+  for (const auto& [other, each] : logs_)
+    fenced += each.log->state() == log_state::fenced || each.log->state() == log_state::damaged;
+  metrics_.set(gauge::fenced_logs, fenced);
+  metrics_.set(gauge::recovering_logs, static_cast<double>(opening_.size()));
 }
 
 void poller_actor::opened(open_job& job) {
@@ -225,6 +283,7 @@ void poller_actor::opened(open_job& job) {
     unopened_[log.value] = {wanted.policy, for_space};
     if (for_space)
       send(routes_.upkeep, log_space{log, log_state::no_space});
+    send(routes_.ingestion, log_absent{log, absence(for_space)});
     if (wanted.requester)
       send(wanted.requester, log_opened{log, wanted.cookie, false, why.code});
   } else {
@@ -234,8 +293,8 @@ void poller_actor::opened(open_job& job) {
     const auto& found = slot.log->recovered();
     metrics_.add(counter::log_recoveries);
     metrics_.add(counter::quarantined_bytes, found.quarantined_bytes);
-    const bool notable = found.damaged || found.quarantined_bytes > 0 ||
-                         found.lost_to_bound_bytes > 0 || found.indexes_rebuilt > 0;
+    const bool notable = found.damaged || found.quarantined_bytes > 0 || found.waits_for_room ||
+                         found.indexes_rebuilt > 0;
     runtime::log(notable ? log_level::warning : log_level::debug, "log_opened",
                  {{"log", log.value},
                   {"directory", wanted.policy.directory},
@@ -246,6 +305,17 @@ void poller_actor::opened(open_job& job) {
                   {"indexes_rebuilt", found.indexes_rebuilt},
                   {"damaged", found.damaged}});
     slot.seen_state = slot.log->state();
+    slot.opened_ns = home_lane().time().steady_ns();
+    if (found.waits_for_room && found.fenced->system == ENOSPC)
+      slot.for_room = wanted.policy;
+    if (wanted.policy.lift_fence)
+      runtime::log(slot.seen_state == log_state::open ? log_level::warning : log_level::error,
+                   "log_unfenced",
+                   {{"log", log.value},
+                    {"directory", wanted.policy.directory},
+                    {"end", slot.log->durable_end().value},
+                    {"state", name_of(slot.seen_state)}});
+    tell_journal_state(slot);
     slot.log->hold_space(held(log));
     report_space(*slot.log, log_state::open);
     if (closing_)
@@ -266,7 +336,8 @@ void poller_actor::opened(open_job& job) {
       scrubber_->log_came(log);
   }
   const auto then = std::move(job.then);
-  std::erase_if(opening_, [&](const auto& each) { return each.get() == &job; });
+  opening_.pop_front(); // the job itself
+  open_next();
   for (const auto& each : then) {
     if (const auto* again = std::get_if<open_log>(&each))
       open(*again);
@@ -299,7 +370,7 @@ void poller_actor::submit(sealed& message) {
     return;
   }
   auto& slot = found->second;
-  if (closing_ || slot.deleting) { // of somebody who did not wait for the drain, or of our own
+  if (closing_ || leaving(slot)) { // of somebody who did not wait for the drain, or of our own
     for (const auto& each : message.acks)
       answer(each, log, false, errc::read_only);
     return;
@@ -337,7 +408,7 @@ void poller_actor::settle(log_slot& slot) {
     send(routes_.ingestion, log_grant{log.id(), progress.grant});
   if (progress.batches > 0)
     wake_followers(slot, false);
-  if (log.closed() || closing_for_ || slot.deleting)
+  if (log.closed() || closing_for_ || leaving(slot))
     advance_ends();
 }
 
@@ -376,10 +447,15 @@ void poller_actor::report(log_slot& slot, const storage::log_progress& progress)
     metrics_.add(counter::errors_io);
   report_space(*slot.log, slot.seen_state);
   slot.seen_state = progress.state;
-  double fenced = 0;
-  for (const auto& [other, each] : logs_)
-    fenced += each.log->state() == log_state::fenced || each.log->state() == log_state::damaged;
-  metrics_.set(gauge::fenced_logs, fenced);
+  tell_journal_state(slot);
+  count_states();
+}
+
+void poller_actor::tell_journal_state(const log_slot& slot) {
+  const auto state = slot.log->state();
+  if (slot.log->id() == meta_log && state != log_state::closed)
+    send(routes_.metadata,
+         journal_state{state != log_state::fenced && state != log_state::damaged});
 }
 
 void poller_actor::remove(const delete_log& wanted) {
@@ -415,18 +491,28 @@ void poller_actor::advance_ends() {
   for (auto entry = logs_.begin(); entry != logs_.end();) {
     auto& slot = entry->second;
     const bool over = slot.log->closed() && slot.log->idle() && slot.fetches == 0 && !slot.dropping;
-    if (!slot.deleting || !over) {
+    if (!leaving(slot) || !over) {
       ++entry;
       continue;
     }
     const auto id = slot.log->id();
-    auto& job = *removing_.emplace_back(std::make_unique<remove_job>(
-        *this, slot.log->directory(), id, slot.requester, slot.cookie));
-    slot.acks.fail_all(id, errc::topic_not_found, *this);
+    const auto again = slot.again;
+    remove_job* job = nullptr;
+    if (slot.deleting)
+      job = removing_
+                .emplace_back(std::make_unique<remove_job>(*this, slot.log->directory(), id,
+                                                           slot.requester, slot.cookie))
+                .get();
+    slot.acks.fail_all(id, slot.deleting ? errc::topic_not_found : errc::io_failed, *this);
     // Not erased: settle() may be walking the list, and whom it skipped would stay marked for ever.
     std::replace(changed_.begin(), changed_.end(), &slot, static_cast<log_slot*>(nullptr));
     entry = logs_.erase(entry);
-    home_lane().helper().submit(job);
+    if (job != nullptr)
+      home_lane().helper().submit(*job);
+    if (again && job != nullptr && again->requester)
+      send(again->requester, log_opened{id, again->cookie, false, errc::topic_not_found});
+    if (again && job == nullptr)
+      open(*again);
   }
   if (closing_for_ && scrubber_->idle() &&
       std::all_of(logs_.begin(), logs_.end(),
@@ -450,7 +536,11 @@ void poller_actor::describe(const describe_log& wanted) {
                    .first_record = log.start_record(),
                    .segments = log.segment_count(),
                    .bytes = log.disk_bytes(),
-                   .state = std::string{state_of(log)}};
+                   .state = found->second.again ? "opening" : std::string{state_of(log)}};
+  } else if (opening_job(wanted.log) != nullptr || unopened_.contains(wanted.log.value)) {
+    facts.done = true;
+    facts.facts.log = wanted.log;
+    facts.facts.state = opening_job(wanted.log) != nullptr ? "opening" : "not_open";
   }
   send(wanted.requester, std::move(facts));
 }
@@ -464,9 +554,14 @@ void poller_actor::serve_waiting() {
 
 bool poller_actor::serve(runtime::message_ref<read_request>& request) {
   auto found = logs_.find(request->log.value);
-  if (found == logs_.end() || found->second.deleting) {
+  if (opening_job(request->log) != nullptr)
+    return refuse(request, errc::log_opening);
+  if (found == logs_.end() && unopened_.contains(request->log.value))
+    return refuse(request, errc::io_failed);
+  if (found == logs_.end() || found->second.deleting)
     return refuse(request, errc::topic_not_found);
-  }
+  if (found->second.again)
+    return refuse(request, errc::log_opening);
   auto& slot = found->second;
   if (!nobody_waits_ && fetcher::should_wait(*request, *slot.log)) {
     const auto now = home_lane().time().steady_ns();
@@ -536,7 +631,7 @@ void poller_actor::fetched(fetcher& by) {
   if (by.log()->damage().has_news())
     damage_changed(*by.log());
   finished_.push_back(std::move(by.reply()));
-  if (found->second.deleting)
+  if (leaving(found->second))
     log_changed(*by.log());
   by.release();
   idle_fetchers_.push_back(&by);

@@ -2,7 +2,9 @@
 // for them, serves reads. One per shard, on the I/O lane; the lane's ring carries its files.
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -77,6 +79,10 @@ class poller_actor final : public runtime::resident_actor<>,
     std::uint64_t submitted_ns = 0; ///< of the oldest run not yet durable
     bool dropping = false;          ///< segments are being removed
     bool ending_segment = false;    ///< retention looks again when it is closed
+    std::optional<open_log> again;  ///< to be opened anew once it is closed
+    /// Its tail could not be set aside on a full disk: fenced, and opened anew when there is room.
+    std::optional<storage::log_policy> for_room;
+    std::uint64_t opened_ns = 0;
     // deletion
     bool deleting = false;
     caf::actor requester;
@@ -103,6 +109,13 @@ class poller_actor final : public runtime::resident_actor<>,
   void open(const open_log& wanted);
   void opened(open_job& job);
   open_job* opening_job(log_id log) noexcept;
+  void unfence(const unfence_log& wanted);
+  void open_next();
+  void count_states();
+  void tell_journal_state(const log_slot& slot);
+  [[nodiscard]] static bool leaving(const log_slot& slot) noexcept {
+    return slot.deleting || slot.again;
+  }
   void submit(sealed& message);
   void settle();
   void settle(log_slot& slot);
@@ -151,7 +164,7 @@ class poller_actor final : public runtime::resident_actor<>,
   storage::log_environment environment_;
   std::unordered_map<std::uint32_t, log_slot> logs_;
   std::vector<log_slot*> changed_;
-  std::vector<std::unique_ptr<open_job>> opening_;
+  std::deque<std::unique_ptr<open_job>> opening_; // the first is under way
   std::unordered_map<std::uint32_t, unopened_log> unopened_;
   std::uint64_t next_opening_ns_ = 0; // of those the disk had no room for
   std::vector<std::unique_ptr<remove_job>> removing_;

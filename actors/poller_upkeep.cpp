@@ -16,11 +16,13 @@ using storage::log_state;
 
 /// Between two tries to open logs for which there was no room: each may read a whole segment.
 constexpr std::uint64_t openings_apart_ns = 500 * ms_in_ns;
+/// The same for a log that is open for reading meanwhile, which each try interrupts.
+constexpr std::uint64_t reopenings_apart_ns = 5 * s_in_ns;
 
 // -- retention -------------------------------------------------------------------------------
 
 void poller_actor::enforce_retention(log_slot& slot) {
-  if (slot.deleting || slot.dropping || closing_)
+  if (leaving(slot) || slot.dropping || closing_)
     return;
   const auto plan = slot.log->plan_retention(home_lane().time().wall_ns());
   if (plan.drop > 0)
@@ -48,7 +50,7 @@ void poller_actor::after_segment_end(log_slot& slot) {
 }
 
 void poller_actor::drop_before_batch(log_slot& slot, batch_number batch) {
-  if (slot.dropping)
+  if (slot.dropping || slot.again)
     return;
   auto removal = slot.log->take_before(batch);
   if (removal.empty())
@@ -85,7 +87,7 @@ void poller_actor::dropped(drop_job& job) {
                   {"segments", job.removal.removed},
                   {"bytes", job.removal.removed_bytes},
                   {"start", slot.log->start_offset().value}});
-  if (slot.deleting)
+  if (leaving(slot))
     log_changed(*slot.log);
   std::erase_if(dropping_, [&](const auto& each) { return each.get() == &job; });
 }
@@ -112,6 +114,11 @@ void poller_actor::open_for_space(std::uint64_t now_ns) {
   for (const auto& [id, each] : unopened_)
     if (each.for_space && opening_job(each.policy.log) == nullptr)
       open({each.policy, {}, 0});
+  for (auto& [id, slot] : logs_)
+    if (slot.for_room && !leaving(slot) && slot.opened_ns + reopenings_apart_ns <= now_ns) {
+      slot.opened_ns = now_ns; // once, however long ingestion takes to let go of it
+      send(routes_.ingestion, unfence_log{{*slot.for_room, {}, 0}});
+    }
 }
 
 // A log that is held has not met a full disk: it was kept from it.

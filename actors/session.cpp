@@ -22,7 +22,14 @@ std::string refusal_sentence(errc code, std::uint32_t topic) {
   case errc::not_authorized:
     return "no rule lets this identity do this with " + name;
   case errc::read_only:
-    return name + " takes no writes now: the disk is full or its log is fenced; reads go on";
+    return name + " takes no writes now: the disk is full, or its log is closed or damaged; reads "
+                  "go on";
+  case errc::log_fenced:
+    return name +
+           " takes no writes since one failed; reads go on. See that the disk is well, then: "
+           "lnc topic unfence <its name>";
+  case errc::log_opening:
+    return name + " is being recovered after a start; try again";
   case errc::too_large:
     return "the batch does not fit into a segment";
   case errc::unsupported:
@@ -36,7 +43,7 @@ std::string refusal_sentence(errc code, std::uint32_t topic) {
   case errc::throttled:
     return "the server is at its limit; try again";
   case errc::io_failed:
-    return "the disk failed; see the broker's log";
+    return "the disk failed, or the log of " + name + " could not be opened; see the broker's log";
   default:
     return std::string{describe(code)};
   }

@@ -236,7 +236,7 @@ struct server::parts {
   result<> open_sockets(const config::config& values, std::string& explanation);
   result<> make_actors(const config::config& values, journal_contents contents,
                        std::string& explanation);
-  result<> await_logs(std::string& explanation);
+  result<> open_logs(std::string& explanation);
   result<> open_http(const config::loaded& loaded, std::string& explanation);
   void tell_routes(caf::scoped_actor& self);
   bool close_everything(std::uint64_t limit_ms);
@@ -423,6 +423,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
   options.backend = chosen.backend;
   options.retention = {values.retention.max_age_s, values.retention.max_bytes};
   options.access = &access->source();
+  options.journal_writable = [this](bool writable) { state.journal_writable = writable; };
   metadata = system->spawn<metadata_actor>(options, std::move(contents), std::ref(*home));
   upkeep_options duties;
   duties.retention_interval_ns = values.retention.interval_s * s_in_ns;
@@ -446,22 +447,41 @@ void server::parts::tell_routes(caf::scoped_actor& self) {
   self->send(metadata, metadata_routes{ingestion, pollers, networks, upkeep, self});
 }
 
-result<> server::parts::await_logs(std::string& explanation) {
+// Clients are let in as soon as every log has somebody who knows that it is being recovered: a log
+// that is open serves, however long another one takes.
+result<> server::parts::open_logs(std::string& explanation) {
   caf::scoped_actor self{*system};
   tell_routes(self);
   node_ready outcome;
-  self->receive([&](const node_ready& heard) { outcome = heard; },
-                caf::after(start_limit) >> [&] { outcome.done = false; });
+  bool over = false;
+  while (!over)
+    self->receive(
+        [&](const opening_begun&) {
+          for (const auto& network : networks)
+            self->send(network, network_routes{ingestion, pollers, metadata});
+          runtime::log(log_level::info, "listening",
+                       {{"lwp", addresses.lwp},
+                        {"http", addresses.http},
+                        {"metrics", addresses.metrics},
+                        {"logs_to_recover", state.logs_to_recover.load()}});
+        },
+        [&](const opening_progress& heard) { state.logs_recovered = heard.logs; },
+        [&](const node_ready& heard) {
+          outcome = heard;
+          over = true;
+        },
+        caf::after(start_limit) >>
+            [&] {
+              outcome.done = false;
+              over = true;
+            });
   if (!outcome.done) {
     explanation = "the logs could not be opened in time";
     return fail(errc::timed_out);
   }
-  state.logs_recovered = outcome.logs;
   if (outcome.failed > 0)
     runtime::log(log_level::error, "logs_not_open",
                  {{"count", outcome.failed}, {"remedy", "see the log_open_failed lines above"}});
-  for (const auto& network : networks)
-    self->send(network, network_routes{ingestion, pollers, metadata});
   return {};
 }
 
@@ -544,10 +564,10 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
                  {{"directory", path},
                   {"remedy", "a crash cut its deletion short, or its topic was lost: look into it "
                              "with lnc segment dump, delete it when it is not missed"}});
-  the.state.logs_to_recover = contents->topics.topics().size() + 1;
+  the.state.logs_to_recover = contents->topics.topics().size() + 2;
   if (auto done = the.make_actors(values, std::move(*contents), explanation); !done)
     return tl::unexpected{done.error()};
-  if (auto done = the.await_logs(explanation); !done)
+  if (auto done = the.open_logs(explanation); !done)
     return tl::unexpected{done.error()};
   the.look_at_files(false);
   the.show_alone(the.home->identity().id);

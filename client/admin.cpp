@@ -98,6 +98,15 @@ outcome<wire::topic_description> admin::describe_topic(const std::string& name) 
   return decoded(wire::decode_topic_description(reply->payload), name);
 }
 
+outcome<wire::topic_description> admin::unfence_topic(const std::string& name) {
+  const auto payload = wire::encode(wire::describe_topic_request{name, {}});
+  auto reply = call({wire::command::unfence_topic, as_bytes(payload), wire::command::topic_response,
+                     effect::changes, name});
+  if (!reply)
+    return tl::unexpected{reply.error()};
+  return decoded(wire::decode_topic_description(reply->payload), name);
+}
+
 outcome<wire::topic_info> admin::set_topic(const std::string& name,
                                            const wire::topic_policy& policy) {
   const auto payload = wire::encode(wire::topic_change_request{name, policy});

@@ -34,6 +34,10 @@ class admin {
   [[nodiscard]] outcome<wire::topic_info> find_topic(const std::string& name);
   /// With every partition's extent. Errors: topic_not_found, unsupported (v1).
   [[nodiscard]] outcome<wire::topic_description> describe_topic(const std::string& name);
+  /// The operator's word that the disk is well: a log that was fenced after a failed write is
+  /// recovered and takes writes again. Refusals: invalid_request (it is not fenced), corrupt (it is
+  /// damaged).
+  [[nodiscard]] outcome<wire::topic_description> unfence_topic(const std::string& name);
   /// Changes what is set in `policy`, keeps the rest. Errors: topic_not_found.
   [[nodiscard]] outcome<wire::topic_info> set_topic(const std::string& name,
                                                     const wire::topic_policy& policy);

@@ -138,6 +138,8 @@ constexpr metric_table table{
             "Batches known not to verify; reads of them are refused."),
         ratio(gauge::scrub_age, "lance_scrub_last_pass_age_seconds",
               "Time since the last look through all closed segments ended, or since the start."),
+        row(gauge::recovering_logs, "lance_recovering_logs",
+            "Logs that are not open yet after the start."),
         ratio(gauge::queue_saturation, "lance_queue_saturation_ratio",
               "Share of the messages to the ingest lanes that are under way, 0 to 1."),
         ratio(gauge::memory_saturation, "lance_memory_saturation_ratio",

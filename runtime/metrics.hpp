@@ -85,6 +85,7 @@ enum class gauge : std::uint8_t {
   fenced_logs,
   damaged_batches,
   scrub_age,
+  recovering_logs,
   queue_saturation,
   memory_saturation,
   buffer_pool_saturation,

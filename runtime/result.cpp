@@ -41,6 +41,8 @@ constexpr std::array table{
     row{errc::closed, "INTERNAL", "closed"},
     row{errc::timed_out, "INTERNAL", "timed out"},
     row{errc::not_supported_here, "INTERNAL", "not supported on this machine"},
+    row{errc::log_fenced, "READ_ONLY", "the log is fenced"},
+    row{errc::log_opening, "FORWARD_FAILED", "the log is being recovered; try again"},
 };
 
 const row* find(errc code) noexcept {

@@ -11,7 +11,8 @@
 namespace lance {
 
 /// One byte. Values below 0x80 travel to clients as `CODE: sentence` (lwp.md, Part III) and never
-/// change their meaning; values from 0x80 stay inside and leave the process as INTERNAL.
+/// change their meaning; values from 0x80 stay inside and leave the process as INTERNAL, or as the
+/// word named beside them.
 enum class errc : std::uint8_t {
   topic_not_found = 0x01,
   topic_exists = 0x02,
@@ -41,6 +42,9 @@ enum class errc : std::uint8_t {
   closed = 0x86,    ///< the peer or the owner has gone
   timed_out = 0x87,
   not_supported_here = 0x88, ///< this kernel or build lacks it; a fallback exists
+  log_fenced =
+      0x89, ///< READ_ONLY: a write or flush failed, and an operator has to say when to go on
+  log_opening = 0x8a, ///< FORWARD_FAILED: the log is being recovered; try again
 };
 
 /// Eight bytes: what happened and the system's number for it, if there is one. No text: text is

@@ -1,11 +1,10 @@
 #include "storage/data_dir.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
-#include <charconv>
 
 #include "storage/ballast.hpp"
+#include "storage/flat_object.hpp"
 #include "storage/layout.hpp"
 
 namespace lance::storage {
@@ -13,70 +12,6 @@ namespace lance::storage {
 namespace {
 
 constexpr std::uint64_t node_file_limit = 64 * KiB; // ours has some 200 bytes
-
-// Reads the flat object we write: keys and values that are strings without escapes or numbers.
-class flat_object {
- public:
-  explicit flat_object(std::string_view text) noexcept : text_(text) {}
-
-  // Calls take(key, value, is_text) for each member. False when it is no such object.
-  template <class Take>
-  bool read(Take take) {
-    if (!skip('{'))
-      return false;
-    if (skip('}'))
-      return at_end();
-    do {
-      std::string_view key;
-      std::string_view value;
-      if (!text(key) || !skip(':'))
-        return false;
-      const bool is_text = peek() == '"';
-      if (!(is_text ? text(value) : number(value)) || !take(key, value, is_text))
-        return false;
-    } while (skip(','));
-    return skip('}') && at_end();
-  }
-
- private:
-  char peek() noexcept {
-    while (!text_.empty() && std::isspace(static_cast<unsigned char>(text_.front())) != 0)
-      text_.remove_prefix(1);
-    return text_.empty() ? '\0' : text_.front();
-  }
-  bool skip(char wanted) noexcept {
-    if (peek() != wanted)
-      return false;
-    text_.remove_prefix(1);
-    return true;
-  }
-  bool at_end() noexcept { return peek() == '\0' && text_.empty(); }
-  bool text(std::string_view& value) noexcept {
-    if (!skip('"'))
-      return false;
-    const auto end = text_.find('"');
-    if (end == std::string_view::npos)
-      return false;
-    value = text_.substr(0, end);
-    text_.remove_prefix(end + 1);
-    return value.find('\\') == std::string_view::npos;
-  }
-  bool number(std::string_view& value) noexcept {
-    peek();
-    const auto end = std::min(text_.find_first_not_of("0123456789"), text_.size());
-    value = text_.substr(0, end);
-    text_.remove_prefix(end);
-    return end > 0;
-  }
-
-  std::string_view text_;
-};
-
-template <class Number>
-bool to_number(std::string_view text, Number& number) noexcept {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc{} && end == text.data() + text.size();
-}
 
 bool plain(std::string_view text) noexcept {
   return std::none_of(text.begin(), text.end(), [](char c) {
@@ -115,11 +50,11 @@ result<node_identity> identity_from_json(std::string_view text) {
     else if (is_text && key == "node_uuid")
       identity.node_uuid = value;
     else if (!is_text && key == "format_version")
-      return to_number(value, version);
+      return flat_object::to_number(value, version);
     else if (!is_text && key == "node_id")
-      return to_number(value, identity.id.value);
+      return flat_object::to_number(value, identity.id.value);
     else if (!is_text && key == "incarnation")
-      return to_number(value, identity.incarnation);
+      return flat_object::to_number(value, identity.incarnation);
     return true; // a later version may say more; its version number decides
   };
   if (!flat_object{text}.read(take) || version == 0)

@@ -96,6 +96,10 @@ class file {
   virtual result<std::uint64_t> size() = 0;
   /// Cold. Data and size are durable on return.
   virtual result<> sync() = 0;
+  /// Cold; a buffered file. Syncs, then lets go of what the system keeps of the file in memory:
+  /// reads come from the device from here on. After a failed flush the memory may hold bytes that
+  /// the device never got, and that the system takes for written.
+  virtual result<> forget_cached() = 0;
   /// Cold; a buffered file. Fewer bytes than asked only where the file ends.
   virtual result<std::size_t> read_now(std::uint64_t position, byte_span into) = 0;
   /// Cold; a buffered file. All of it or an error.

@@ -19,7 +19,7 @@ index_header header_of(log_id log, segment_id segment, const index_entry& first)
 }
 
 result<> write_index(disk& door, const std::string& path, log_id log, segment_id segment,
-                     const index_view& entries, std::size_t sound) {
+                     const index_view& entries, std::size_t sound, bool sync) {
   LANCE_CHECK(entries.size() > 0 && sound <= entries.size(), entries.size(), sound);
   auto target = door.open(path, {.create = true});
   if (!target)
@@ -46,7 +46,7 @@ result<> write_index(disk& door, const std::string& path, log_id log, segment_id
       return written;
     at += count;
   }
-  return {};
+  return sync ? file.sync() : result<>{};
 }
 
 result<> replace_index(disk& door, const std::string& path, file& data, log_id log,

@@ -14,9 +14,9 @@ namespace lance::storage {
                                      const index_entry& first) noexcept;
 
 /// Makes the index file hold exactly these entries (at least one): `sound` leading entries and the
-/// header are already there and kept. Not synced: the index is derived.
+/// header are already there and kept. Without `sync` it is not synced: the index is derived.
 result<> write_index(disk& door, const std::string& path, log_id log, segment_id segment,
-                     const index_view& entries, std::size_t sound);
+                     const index_view& entries, std::size_t sound, bool sync = false);
 
 /// Makes the index of a closed segment anew from its headers and puts it in the place of the old
 /// one, which stays whole for who has it mapped. Errors: corrupt when the headers do not lead to

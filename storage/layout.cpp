@@ -111,4 +111,8 @@ std::string quarantine_file(log_id log, segment_id segment, std::uint64_t positi
          number_text(position) + ".tail";
 }
 
+std::string quarantine_file(log_id log, std::string_view name) {
+  return ("log-" + std::to_string(log.value) + '_').append(name);
+}
+
 } // namespace lance::storage::layout

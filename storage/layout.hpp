@@ -7,6 +7,7 @@
 //       <first batch>_<first ns>-<last ns>.lnc  closed
 //       <first batch>_<first ns>.idx            batch index of either
 //       next.spare                              allocated ahead, not part of the log
+//       fenced                                  takes no writes (fence_note.hpp)
 //       log.start                               where the numbers go on when no segment is left
 //       recycled-<first batch>.spare            a dropped segment's file, kept to be the next
 #pragma once
@@ -27,6 +28,7 @@ inline constexpr std::string_view segments_name = "segments";
 inline constexpr std::string_view quarantine_name = "quarantine";
 inline constexpr std::string_view trash_name = "trash";
 inline constexpr std::string_view spare_name = "next.spare";
+inline constexpr std::string_view fence_name = "fenced";
 inline constexpr std::string_view log_start_name = "log.start";
 inline constexpr std::string_view ballast_name = "ballast";
 
@@ -64,5 +66,7 @@ struct file_name {
 
 /// log-<log id>_<first batch>_<position>.tail: bytes recovery set aside.
 [[nodiscard]] std::string quarantine_file(log_id log, segment_id segment, std::uint64_t position);
+/// log-<log id>_<name>: a whole file of the log's directory that recovery set aside.
+[[nodiscard]] std::string quarantine_file(log_id log, std::string_view name);
 
 } // namespace lance::storage::layout

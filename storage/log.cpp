@@ -56,6 +56,7 @@ const recovery_report& log::recovered() const noexcept {
 }
 
 append_start log::start() {
+  core_->writer.begin();
   core_->live = true;
   (void)core_->writer.take_progress();
   auto start = core_->start;

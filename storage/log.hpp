@@ -17,6 +17,7 @@
 #include "runtime/blocking_thread.hpp"
 #include "runtime/clock.hpp"
 #include "storage/damage.hpp"
+#include "storage/fence_note.hpp"
 #include "storage/file.hpp"
 #include "storage/index.hpp"
 #include "storage/options.hpp"
@@ -69,6 +70,9 @@ struct log_policy {
   /// Bytes allocated at a time; 0: as the options say. Less for a log whose batches are small.
   std::uint64_t allocate_bytes = 0;
   bool space_held = false; ///< see log::hold_space()
+  /// The operator's command: a log that is fenced (fence_note.hpp) is recovered from the device and
+  /// goes on, unless it turns out damaged.
+  bool lift_fence = false;
 };
 
 /// What recovery found; for the log line and the metrics.
@@ -76,10 +80,14 @@ struct recovery_report {
   std::uint64_t closed_segments = 0;
   std::uint64_t batches_walked = 0; ///< verified header and payload, beyond the index's word
   std::uint64_t bytes_walked = 0;
-  std::uint64_t quarantined_bytes = 0;   ///< set aside from behind the last whole batch
-  std::uint64_t lost_to_bound_bytes = 0; ///< not set aside: the quarantine was full
+  std::uint64_t quarantined_bytes = 0; ///< set aside from behind the last whole batch
+  /// Fenced for want of room alone: what lies behind the end could not be set aside and is where it
+  /// was. Opening the log again may do better.
+  bool waits_for_room = false;
   std::uint64_t indexes_rebuilt = 0;
   std::uint64_t closes_finished = 0; ///< segments a crash had left half closed
+  std::uint64_t files_set_aside = 0; ///< whole files: segments that had no name yet
+  std::optional<fence_note> fenced;  ///< why the log takes no writes
   bool damaged = false;
   batch_number damaged_at; ///< the first batch that does not verify, if damaged
 };
@@ -116,9 +124,9 @@ struct located_batch {
 
 class log {
  public:
-  /// Blocks: opens or makes the directory and recovers. A damaged log opens, read-only. Errors:
-  /// io_failed, or bad_format for names that cannot be the directory's of this log. Nothing was
-  /// deleted then.
+  /// Blocks: opens or makes the directory and recovers. A damaged or fenced log opens, read-only,
+  /// and its files are left as they are. Errors: io_failed, or bad_format for names that cannot be
+  /// the directory's of this log. Nothing was deleted then. Starts nothing: any thread.
   static result<std::unique_ptr<log>> open(const log_environment& environment,
                                            const log_policy& policy);
   ~log();
@@ -126,7 +134,8 @@ class log {
   log& operator=(const log&) = delete;
 
   [[nodiscard]] const recovery_report& recovered() const noexcept;
-  /// What the appender of this log begins with. Call once, before the first submit().
+  /// What the appender of this log begins with; space for it is made ready from here on. Call once,
+  /// before the first submit().
   [[nodiscard]] append_start start();
 
   // -- writing ---------------------------------------------------------------------------------

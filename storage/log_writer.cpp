@@ -30,10 +30,12 @@ log_writer::log_writer(const log_environment& environment, const log_policy& pol
   durable_end_ = opened.start.next_offset;
   durable_records_ = opened.start.next_record;
   damaged_ = opened.damaged;
+  fenced_ = opened.report.fenced.has_value();
+  if (fenced_)
+    failure_ = {errc::io_failed, opened.report.fenced->system};
   last_flush_ns_ = now();
   if (opened.has_active)
     go_on_with_active(opened);
-  keep_space();
 }
 
 // -- taking batches ------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ void log_writer::group_written(result<> outcome) {
     // No room: nothing was promised and nothing is lost, so it is tried again. Anything else, and
     // any failed flush, leaves open what the device has.
     if (parts_done_ || (why.system != ENOSPC && why.system != EDQUOT))
-      return fence(why);
+      return fence(why, parts_done_ ? "flush_failed" : "write_failed");
     stalled_ = true;
     return note_change();
   }
@@ -174,7 +176,7 @@ void log_writer::group_written(result<> outcome) {
 void log_writer::flush_written(result<> outcome) {
   busy_ = false;
   if (!outcome)
-    return fence(outcome.error());
+    return fence(outcome.error(), "flush_failed");
   flushed_batches_ = written_batches_;
   last_flush_ns_ = now();
   pump(now());
@@ -210,15 +212,21 @@ void log_writer::conclude_group() {
   pump(now_ns);
 }
 
-void log_writer::fence(const error& why) {
+// From here on nothing is acknowledged, also after a restart: the note says so.
+void log_writer::fence(const error& why, std::string_view reason) {
   if (fenced_)
     return;
   runtime::log(runtime::log_level::error, "log_fenced",
                {{"log", policy_.log.value},
                 {"directory", policy_.directory},
+                {"reason", reason},
                 {"errno", why.system},
-                {"durable_next", durable_next_.value}});
+                {"durable_next", durable_next_.value},
+                {"remedy", "see that the disk is well, then lnc topic unfence"}});
   fenced_ = true;
+  note_ = {std::string{reason}, why.system, environment_.clock->wall_ns(), durable_next_,
+           durable_end_};
+  note_owed_ = true;
   failure_ = why;
   progress_.failed = true;
   progress_.failed_end = appended_next_;
@@ -227,6 +235,30 @@ void log_writer::fence(const error& why) {
   if (!in_flight_) // else the device still reads the buffers
     drop_pending();
   note_change();
+  note_fence();
+}
+
+void log_writer::note_fence() {
+  if (!note_owed_ || fence_job_.busy)
+    return;
+  note_tried_ns_ = now();
+  fence_job_.deed = [this] {
+    note_result_ = write_fence_note(*environment_.door, policy_.directory, note_);
+  };
+  fence_job_.then = [this] { fence_noted(); };
+  start_job(fence_job_);
+}
+
+// A disk that takes not even the note: tried again while the process lives.
+void log_writer::fence_noted() {
+  const auto outcome = std::exchange(note_result_, {});
+  note_owed_ = !outcome;
+  if (!outcome)
+    runtime::log(runtime::log_level::error, "fence_not_noted",
+                 {{"log", policy_.log.value},
+                  {"directory", policy_.directory},
+                  {"errno", outcome.error().system}});
+  try_finish_close();
 }
 
 void log_writer::drop_pending() {
@@ -254,6 +286,8 @@ void log_writer::tick(std::uint64_t now_ns) {
     pump(now_ns);
     zero_ahead(false);
   }
+  if (note_owed_ && now_ns - note_tried_ns_ >= environment_.chosen.lazy_flush_ns)
+    note_fence();
   try_finish_close();
 }
 
@@ -281,7 +315,7 @@ void log_writer::set_retention(const retention_policy& policy) {
 
 bool log_writer::idle() const noexcept {
   return !busy_ && queue_.empty() && !index_.busy() && !zero_.busy() && !activate_job_.busy &&
-         !space_job_.busy && !close_job_.busy;
+         !space_job_.busy && !close_job_.busy && !fence_job_.busy;
 }
 
 log_state log_writer::state() const noexcept {

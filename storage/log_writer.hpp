@@ -27,6 +27,8 @@ class log_writer {
   log_writer(const log_writer&) = delete;
   log_writer& operator=(const log_writer&) = delete;
 
+  /// Begins to make space ready.
+  void begin() { keep_space(); }
   void submit(sealed_run& run);
   void pump(std::uint64_t now_ns);
   void tick(std::uint64_t now_ns);
@@ -90,7 +92,9 @@ class log_writer {
   void conclude_group();
   void expose_what_may();
   void expose_next();
-  void fence(const error& why);
+  void fence(const error& why, std::string_view reason);
+  void note_fence();
+  void fence_noted();
   void drop_pending();
   void note_change();
   [[nodiscard]] append_grant grant() const noexcept;
@@ -167,6 +171,7 @@ class log_writer {
   cold_job activate_job_;
   cold_job space_job_;
   cold_job close_job_;
+  cold_job fence_job_;
   result<std::unique_ptr<file>> activate_result_;
   result<std::unique_ptr<file>> prepare_result_;
   result<> extend_result_;
@@ -190,6 +195,10 @@ class log_writer {
   bool closing_ = false;
   bool closed_ = false;
   error failure_{};
+  fence_note note_;        // what the file `fenced` is to say
+  bool note_owed_ = false; // and does not say yet
+  std::uint64_t note_tried_ns_ = 0;
+  result<> note_result_;
 };
 
 } // namespace lance::storage

@@ -88,7 +88,7 @@ void log_writer::activated() {
     return;
   if (!outcome) {
     activation_failed_ = outcome.error().system == ENOSPC || outcome.error().system == EDQUOT;
-    return activation_failed_ ? note_change() : fence(outcome.error());
+    return activation_failed_ ? note_change() : fence(outcome.error(), "rename_failed");
   }
   activation_failed_ = false;
   index_.begin(std::move(*outcome), policy_.log, active_->facts().id, 0);
@@ -145,7 +145,7 @@ void log_writer::segment_closed() {
   auto outcome = std::exchange(close_result_, {});
   if (!outcome) {
     if (outcome.error().system != ENOSPC && outcome.error().system != EDQUOT)
-      fence(outcome.error());
+      fence(outcome.error(), "close_failed");
     to_close_.front().indexed = 0; // unknown how far it came: all of it again, at the next tick
     return;
   }

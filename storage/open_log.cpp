@@ -1,6 +1,7 @@
 #include "storage/open_log.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "runtime/check.hpp"
@@ -35,18 +36,28 @@ class opening {
 
  private:
   result<> find_files();
+  result<> look_for_fence();
   result<> drop_empty_tail();
   result<bool> drop_if_empty(const found_file& last);
   result<bool> take_segment(std::size_t at);
   result<bool> take_closed(const found_file& one);
   result<bool> take_active(const found_file& one, const found_file* next);
+  bool take_fenced(recovered_segment found, std::unique_ptr<file> data);
   bool take_up_to_damage(const recovered_segment& found, std::unique_ptr<file> data);
   result<> keep_for_good(file& data, const recovered_segment& found);
-  result<> set_aside(file& data, const recovered_segment& found);
+  void take_as_found(const recovered_segment& found, std::unique_ptr<file> data);
+  result<bool> set_aside(file& data, const recovered_segment& found);
+  void fence(const error& why, std::string_view reason);
   result<> finish_close(const found_file& one, const recovered_segment& found, file& data);
   result<> go_on_with(const found_file& one, const recovered_segment& found,
                       std::unique_ptr<file> data);
   result<> remove_leftovers();
+  result<> set_unnamed_segment_aside();
+  result<> move_aside(const std::string& name);
+  [[nodiscard]] bool fenced() const noexcept { return made_.report.fenced.has_value(); }
+  [[nodiscard]] bool fenced_by_note() const noexcept {
+    return fenced() && !made_.report.waits_for_room;
+  }
   [[nodiscard]] bool follows(const recovered_segment& found) const noexcept;
   void damaged_at(batch_number number);
   result<> note_numbers_kept();
@@ -77,6 +88,8 @@ byte_view bytes_of(const std::unique_ptr<mapping>& index) noexcept {
 result<opened_log> opening::run() {
   if (const auto made = door_.make_directories(policy_.directory); !made)
     return tl::unexpected(made.error());
+  if (const auto looked = look_for_fence(); !looked)
+    return tl::unexpected(looked.error());
   if (const auto found = find_files(); !found)
     return tl::unexpected(found.error());
   if (const auto dropped = drop_empty_tail(); !dropped)
@@ -88,14 +101,37 @@ result<opened_log> opening::run() {
     if (!*more)
       break;
   }
-  if (!made_.damaged)
-    if (const auto removed = remove_leftovers(); !removed)
-      return tl::unexpected(removed.error());
-  if (const auto synced = door_.sync_directory(policy_.directory); !synced)
-    return tl::unexpected(synced.error());
   if (const auto noted = note_end(); !noted)
     return tl::unexpected(noted.error());
+  if (made_.damaged || fenced()) // the files stay as they were found
+    return std::move(made_);
+  if (const auto removed = remove_leftovers(); !removed)
+    return tl::unexpected(removed.error());
+  if (const auto moved = set_unnamed_segment_aside(); !moved)
+    return tl::unexpected(moved.error());
+  if (const auto synced = door_.sync_directory(policy_.directory); !synced)
+    return tl::unexpected(synced.error());
+  if (policy_.lift_fence)
+    if (const auto lifted = remove_fence_note(door_, policy_.directory); !lifted)
+      return tl::unexpected(lifted.error());
   return std::move(made_);
+}
+
+result<> opening::look_for_fence() {
+  if (policy_.lift_fence)
+    return {};
+  auto note = find_fence_note(door_, policy_.directory);
+  if (!note)
+    return tl::unexpected(note.error());
+  if (*note)
+    runtime::log(log_level::error, "log_still_fenced",
+                 {{"log", policy_.log.value},
+                  {"directory", policy_.directory},
+                  {"reason", (*note)->reason},
+                  {"errno", (*note)->system},
+                  {"remedy", "see that the disk is well, then lnc topic unfence"}});
+  made_.report.fenced = std::move(*note);
+  return {};
 }
 
 result<> opening::find_files() {
@@ -124,8 +160,8 @@ result<> opening::find_files() {
   return {};
 }
 
-// A segment taken into use right before a crash may not have got its first batch. It held nothing,
-// so it goes, and the one before is the last again.
+// A segment taken into use right before a crash may not have got its first batch. What it holds is
+// set aside, and the one before is the last again. In a fenced log it is only passed over.
 result<> opening::drop_empty_tail() {
   while (!segments_.empty() && segments_.back().facts.kind == layout::file_kind::active_segment) {
     const auto dropped = drop_if_empty(segments_.back());
@@ -146,16 +182,24 @@ result<bool> opening::drop_if_empty(const found_file& last) {
   const auto index = index_of(id);
   if (!believable_entries(bytes_of(index), policy_.log, id).empty())
     return false;
+  if (policy_.lift_fence)
+    if (const auto forgot = (*data)->forget_cached(); !forgot)
+      return tl::unexpected(forgot.error());
   batch_walk walk{**data, policy_.log, id, true};
   const auto first = walk.next();
   if (!first)
     return tl::unexpected(first.error());
   if (*first)
     return false;
+  if (fenced())
+    return true;
   recovered_segment nothing;
   nothing.facts.id = id;
-  if (const auto aside = set_aside(**data, nothing); !aside)
+  const auto aside = set_aside(**data, nothing);
+  if (!aside)
     return tl::unexpected(aside.error());
+  if (!*aside)
+    return true;
   data->reset();
   if (const auto removed = door_.remove(path(last.name)); !removed)
     return tl::unexpected(removed.error());
@@ -204,13 +248,18 @@ result<bool> opening::take_closed(const found_file& one) {
   }
   if (found->damaged)
     return take_up_to_damage(*found, std::move(*data));
+  made_.report.batches_walked += found->batches_walked;
+  made_.report.bytes_walked += found->bytes_walked;
+  if (found->sound_entries == 0 && fenced()) { // by an index in memory
+    take_as_found(*found, std::move(*data));
+    return true;
+  }
   if (found->sound_entries == 0) {
     const auto written =
-        write_index(door_, index_path(id), policy_.log, id, entry_list{found->entries}, 0);
+        write_index(door_, index_path(id), policy_.log, id, entry_list{found->entries}, 0, true);
     if (!written)
       return tl::unexpected(written.error());
     ++made_.report.indexes_rebuilt;
-    made_.report.batches_walked += found->batches_walked;
   }
   ++made_.report.closed_segments;
   made_.segments.push_back(std::make_shared<segment>(found->facts));
@@ -223,11 +272,15 @@ result<bool> opening::take_active(const found_file& one, const found_file* next)
   auto data = door_.open(path(one.name), {});
   if (!data)
     return tl::unexpected(data.error());
+  if (policy_.lift_fence) // the operator says the device is well: then the device is asked
+    if (const auto forgot = (*data)->forget_cached(); !forgot)
+      return tl::unexpected(forgot.error());
   const auto index = index_of(id);
-  const auto found = recover_active(**data, bytes_of(index), policy_.log, id);
+  auto found = recover_active(**data, bytes_of(index), policy_.log, id);
   if (!found)
     return tl::unexpected(found.error());
   made_.report.batches_walked += found->batches_walked;
+  made_.report.bytes_walked += found->bytes_walked;
   if (found->entries.empty() || !follows(*found)) {
     damaged_at(id.first);
     return false;
@@ -236,8 +289,21 @@ result<bool> opening::take_active(const found_file& one, const found_file* next)
   // batches.
   if (found->damaged || (next != nullptr && found->facts.end_number() != next->facts.segment.first))
     return take_up_to_damage(*found, std::move(*data));
-  if (const auto aside = set_aside(**data, *found); !aside)
+  if (fenced_by_note() && made_.report.fenced->durable_next.value != 0)
+    return take_fenced(std::move(*found), std::move(*data));
+  if (fenced_by_note()) { // a torn note: what was read back is made durable before it is read
+    if (const auto kept = keep_for_good(**data, *found); !kept)
+      return tl::unexpected(kept.error());
+    take_as_found(*found, std::move(*data));
+    return true;
+  }
+  const auto aside = fenced() ? result<bool>{false} : set_aside(**data, *found);
+  if (!aside)
     return tl::unexpected(aside.error());
+  if (!*aside) {
+    take_as_found(*found, std::move(*data));
+    return true;
+  }
   if (const auto kept = keep_for_good(**data, *found); !kept)
     return tl::unexpected(kept.error());
   last_ = found->entries.back();
@@ -260,46 +326,74 @@ result<> opening::keep_for_good(file& data, const recovered_segment& found) {
   return planted(plant::tail_not_synced) ? result<>{} : data.sync();
 }
 
-// Readable up to the damage by an index in memory; the files stay as they were found.
-bool opening::take_up_to_damage(const recovered_segment& found, std::unique_ptr<file> data) {
-  damaged_at(found.facts.end_number());
+// Readable by an index in memory; the files stay as they were found.
+void opening::take_as_found(const recovered_segment& found, std::unique_ptr<file> data) {
   auto entries = std::make_unique<active_index>();
   for (const auto& entry : found.entries)
     entries->add(entry);
   made_.segments.push_back(
       std::make_shared<segment>(found.facts, std::move(data), std::move(entries)));
   last_ = found.entries.back();
+}
+
+bool opening::take_up_to_damage(const recovered_segment& found, std::unique_ptr<file> data) {
+  damaged_at(found.facts.end_number());
+  take_as_found(found, std::move(data));
   return false;
 }
 
-result<> opening::set_aside(file& data, const recovered_segment& found) {
+// Only what was durable when the log was fenced: a batch behind it may be gone after the next loss
+// of power, and must not have been read before.
+bool opening::take_fenced(recovered_segment found, std::unique_ptr<file> data) {
+  const auto first = found.facts.id.first.value;
+  const auto durable_next = made_.report.fenced->durable_next.value;
+  const auto durable = durable_next - std::min(durable_next, first);
+  const bool more = durable >= found.entries.size();
+  if (!more)
+    found.cut_to(durable);
+  if (!found.entries.empty())
+    take_as_found(found, std::move(data));
+  return more;
+}
+
+// False: there is no room for what lies behind the end. Then nothing was cut, and the log is fenced
+// until there is.
+result<bool> opening::set_aside(file& data, const recovered_segment& found) {
   const auto id = found.facts.id;
   const auto end = found.facts.file_bytes;
   const auto next = found.facts.end_number();
   const auto tail =
       set_tail_aside(door_, data, end, {policy_.log, next}, environment_.quarantine,
                      layout::quarantine_file(policy_.log, id, end), environment_.chosen);
+  if (!tail && tail.error().code == errc::exhausted) {
+    fence(tail.error(), tail.error().system == ENOSPC ? "no_room" : "quarantine_full");
+    return false;
+  }
   if (!tail)
     return tl::unexpected(tail.error());
   if (tail->bytes == 0)
-    return {};
-  const auto lost = tail->bytes - tail->set_aside;
-  made_.report.quarantined_bytes += tail->set_aside;
-  made_.report.lost_to_bound_bytes += lost;
-  if (lost > 0)
-    runtime::log(log_level::error, "quarantine_full",
-                 {{"log", policy_.log.value},
-                  {"segment", id.first.value},
-                  {"position", end},
-                  {"bytes_not_kept", lost}});
-  else
-    runtime::log(log_level::warning, "torn_tail_set_aside",
-                 {{"log", policy_.log.value},
-                  {"segment", id.first.value},
-                  {"position", end},
-                  {"bytes", tail->set_aside},
-                  {"path", tail->quarantine_path}});
-  return {};
+    return true;
+  made_.report.quarantined_bytes += tail->bytes;
+  runtime::log(log_level::warning, "torn_tail_set_aside",
+               {{"log", policy_.log.value},
+                {"segment", id.first.value},
+                {"position", end},
+                {"bytes", tail->bytes},
+                {"path", tail->quarantine_path}});
+  return true;
+}
+
+void opening::fence(const error& why, std::string_view reason) {
+  made_.report.waits_for_room = true;
+  made_.report.fenced = fence_note{std::string{reason}, why.system, 0, {}, {}};
+  runtime::log(log_level::error, "tail_waits_for_room",
+               {{"log", policy_.log.value},
+                {"directory", policy_.directory},
+                {"quarantine", environment_.quarantine},
+                {"errno", why.system},
+                {"remedy", why.system == ENOSPC
+                               ? "make room on the disk; the log takes writes again then"
+                               : "move away what the quarantine holds, then lnc topic unfence"}});
 }
 
 result<> opening::finish_close(const found_file& one, const recovered_segment& found, file& data) {
@@ -368,6 +462,38 @@ result<> opening::remove_leftovers() {
       if (const auto removed = door_.remove(path(index.name)); !removed)
         return removed;
   }
+  return {};
+}
+
+// A group may have been written into the spare before it got its name. Nobody was told of it, but
+// the spare is about to be emptied.
+result<> opening::set_unnamed_segment_aside() {
+  const auto spare = path(layout::spare_name);
+  if (!door_.exists(spare))
+    return {};
+  auto data = door_.open(spare, {});
+  if (!data)
+    return tl::unexpected(data.error());
+  std::array<std::byte, batch_header_bytes> bytes{};
+  const auto got = (*data)->read_now(0, bytes);
+  if (!got)
+    return tl::unexpected(got.error());
+  const auto header = decode(byte_view{bytes}.first(*got));
+  const bool ours = header && header->log == policy_.log &&
+                    header->number == made_.start.next_number &&
+                    chained(bytes, chain_seed(policy_.log, header->number));
+  return ours ? move_aside(std::string{layout::spare_name}) : result<>{};
+}
+
+result<> opening::move_aside(const std::string& name) {
+  const auto moved =
+      set_file_aside(door_, path(name), environment_.quarantine,
+                     layout::quarantine_file(policy_.log, name), environment_.chosen);
+  if (!moved)
+    return moved.error().code == errc::exhausted ? result<>{} : tl::unexpected(moved.error());
+  ++made_.report.files_set_aside;
+  runtime::log(log_level::warning, "file_set_aside",
+               {{"log", policy_.log.value}, {"name", name}, {"path", *moved}});
   return {};
 }
 

@@ -24,9 +24,11 @@ struct opened_log {
 /// The first batch of every log. 0 is free to mean "nothing before".
 inline constexpr batch_number first_batch_number{1};
 
-/// On return everything that is called readable is durable. Errors: io_failed; bad_format when two
-/// files claim the same place. Nothing is deleted but empty segments that never held a batch, and
-/// indexes without a segment.
+/// On return everything that is called readable is durable, and a fence that policy.lift_fence asks
+/// to lift is gone. Errors: io_failed; bad_format when two files claim the same place. Nothing that
+/// holds a byte of data is deleted: what is no part of the log goes to the quarantine, and when
+/// that is full everything stays in its place and the log is fenced. Indexes are derived: one
+/// without a segment goes.
 result<opened_log> open_log_directory(const log_environment& environment, const log_policy& policy);
 
 } // namespace lance::storage

@@ -204,6 +204,13 @@ result<> posix_file::sync() {
   return from_return(::fsync(descriptor_));
 }
 
+result<> posix_file::forget_cached() {
+  if (const auto synced = sync(); !synced) // dirty pages are not let go
+    return synced;
+  const int refused = ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
+  return refused == 0 ? result<>{} : fail(errc::io_failed, refused);
+}
+
 result<std::size_t> posix_file::read_now(std::uint64_t position, byte_span into) {
   return read_all(descriptor_, direct_, position, into);
 }

@@ -22,6 +22,7 @@ class posix_file : public file {
   result<> truncate(std::uint64_t bytes) override;
   result<std::uint64_t> size() override;
   result<> sync() override;
+  result<> forget_cached() override;
   result<std::size_t> read_now(std::uint64_t position, byte_span into) override;
   result<> write_now(std::uint64_t position, byte_view data) override;
   result<std::uint64_t> next_data(std::uint64_t position) override;

@@ -35,10 +35,12 @@ void conclude(recovered_segment& found, segment_id segment) {
 }
 
 result<> walk_on(batch_walk& walk, recovered_segment& found) {
+  const auto begin = walk.position();
   for (;;) {
     const auto batch = walk.next();
     if (!batch)
       return tl::unexpected(batch.error());
+    found.bytes_walked = walk.position() - begin;
     if (!*batch) {
       if (runtime::planted(runtime::plant::last_batch_forgotten) && found.batches_walked > 0)
         found.entries.pop_back();
@@ -122,6 +124,10 @@ result<std::uint64_t> end_of_tail(file& data, std::uint64_t end, tail_owner owne
   return end_of_data(data, end);
 }
 
+bool no_room(const error& why) noexcept {
+  return why.system == ENOSPC || why.system == EDQUOT;
+}
+
 struct quarantine_use {
   std::size_t files = 0;
   std::uint64_t bytes = 0;
@@ -187,6 +193,14 @@ result<std::string> copy_aside(disk& door, file& data, std::uint64_t begin, std:
   return tl::unexpected(done.error());
 }
 
+void recovered_segment::cut_to(std::size_t batches) {
+  entries.resize(std::min(entries.size(), batches));
+  sound_entries = std::min(sound_entries, batches);
+  const auto id = facts.id;
+  facts = {};
+  conclude(*this, id);
+}
+
 result<recovered_segment> recover_active(file& data, byte_view index_file, log_id log,
                                          segment_id segment) {
   const encoded_index index{believable_entries(index_file, log, segment)};
@@ -209,20 +223,31 @@ result<recovered_segment> recover_active(file& data, byte_view index_file, log_i
   return found;
 }
 
+namespace {
+
+// A closed segment's index as far as its own bytes show: the right segment's, entries without rest
+// that follow from one another.
+bool may_be_index_of(byte_view index_file, log_id log, segment_id segment) noexcept {
+  const auto header = decode_index_header(index_file);
+  if (!header || header->log != log || header->first_number != segment.first)
+    return false;
+  const auto bytes = index_file.size() - index_header_bytes;
+  const auto entries = bytes / index_entry_bytes;
+  return entries > 0 && bytes % index_entry_bytes == 0 &&
+         (entries > thorough_entries || coherent_entries(index_file, *header) == entries);
+}
+
+} // namespace
+
 result<recovered_segment> recover_closed(file& data, byte_view index_file, log_id log,
                                          segment_id segment, std::uint64_t last_ns) {
   const auto size = data.size();
   if (!size)
     return tl::unexpected(size.error());
-  const auto entries_bytes = index_file.size() - std::min(index_file.size(), index_header_bytes);
-  const auto header = decode_index_header(index_file);
-  if (header && header->log == log && header->first_number == segment.first && entries_bytes > 0 &&
-      entries_bytes % index_entry_bytes == 0) {
+  if (may_be_index_of(index_file, log, segment)) {
     const encoded_index index{index_file.subspan(index_header_bytes)};
     const auto last = index.entry(index.size() - 1);
-    const bool coherent =
-        index.size() > thorough_entries || coherent_entries(index_file, *header) == index.size();
-    if (coherent && last.file_end() == *size && last.append_time_ns == last_ns) {
+    if (last.file_end() == *size && last.append_time_ns == last_ns) {
       const auto held = ends_hold(data, log, segment, index, false);
       if (!held)
         return tl::unexpected(held.error());
@@ -253,21 +278,19 @@ result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end, ta
   if (report.bytes == 0)
     return report;
   if (const auto made = door.make_directories(quarantine); !made)
-    return tl::unexpected(made.error());
+    return tl::unexpected(no_room(made.error()) ? error{errc::exhausted, made.error().system}
+                                                : made.error());
   const auto use = use_of(door, quarantine);
   if (!use)
     return tl::unexpected(use.error());
-  if (use->files < chosen.quarantine_files &&
-      use->bytes + report.bytes <= chosen.quarantine_bytes) {
-    auto copied = copy_aside(door, data, end, *data_end, quarantine, name);
-    // On a full disk the node must still come up, or nobody could free space: as if out of bound.
-    if (!copied && copied.error().system != ENOSPC)
-      return tl::unexpected(copied.error());
-    if (copied) {
-      report.set_aside = report.bytes;
-      report.quarantine_path = std::move(*copied);
-    }
-  }
+  if (use->files >= chosen.quarantine_files || use->bytes + report.bytes > chosen.quarantine_bytes)
+    return fail(errc::exhausted);
+  auto copied = copy_aside(door, data, end, *data_end, quarantine, name);
+  if (!copied && no_room(copied.error()))
+    return fail(errc::exhausted, copied.error().system);
+  if (!copied)
+    return tl::unexpected(copied.error());
+  report.quarantine_path = std::move(*copied);
   if (const auto cut = data.truncate(end); !cut)
     return tl::unexpected(cut.error());
   return report;
@@ -275,6 +298,25 @@ result<tail_report> set_tail_aside(disk& door, file& data, std::uint64_t end, ta
 
 result<> rewrite(file& data, std::uint64_t begin, std::uint64_t end) {
   return copy_range(data, begin, end, data, 0);
+}
+
+result<std::string> set_file_aside(disk& door, const std::string& path,
+                                   const std::string& quarantine, const std::string& name,
+                                   const options& chosen) {
+  if (const auto made = door.make_directories(quarantine); !made)
+    return tl::unexpected(made.error());
+  const auto use = use_of(door, quarantine);
+  if (!use)
+    return tl::unexpected(use.error());
+  if (use->files >= chosen.quarantine_files)
+    return fail(errc::exhausted);
+  auto target = free_path(door, quarantine, name);
+  auto done = door.rename(path, target);
+  if (done)
+    done = door.sync_directory(quarantine);
+  if (!done)
+    return tl::unexpected(done.error());
+  return target;
 }
 
 } // namespace lance::storage

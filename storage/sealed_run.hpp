@@ -69,7 +69,7 @@ enum class log_state : std::uint8_t {
   no_space, ///< no further space could be allocated: appends beyond what was granted are refused
   stalled,  ///< the disk had no room for what was granted: appends are refused at once, what is
             ///< pending waits and is tried again
-  fenced,   ///< a write or flush failed: read-only until the process starts anew
+  fenced,   ///< a write or flush failed: read-only until an operator lifts it
   damaged,  ///< bytes that were once durable do not verify: read-only, left as found
   closed,   ///< finished by close(): nothing is taken any more
 };

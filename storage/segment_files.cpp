@@ -102,8 +102,8 @@ result<std::unique_ptr<mapping>> close_segment(disk& door, const std::string& di
   auto done = data.truncate(facts.file_bytes - (planted(plant::closed_cut_short) ? 1 : 0));
   if (done && !planted(plant::close_not_synced))
     done = data.sync();
-  if (done)
-    done = write_index(door, index_path, log, facts.id, index, sound_entries);
+  if (done) // and synced: an index that bears out a closed name is whole, whatever the crash
+    done = write_index(door, index_path, log, facts.id, index, sound_entries, true);
   const auto from = layout::join(directory, layout::active_name(facts.id));
   const auto to = layout::join(directory, layout::closed_name(facts.id, facts.last_ns));
   if (done && !door.exists(to))

@@ -27,8 +27,8 @@ result<std::unique_ptr<file>> prepare_recycled(disk& door, const std::string& di
 result<std::unique_ptr<file>> activate_spare(disk& door, const std::string& directory,
                                              segment_id segment);
 
-/// Ends an active segment: exact size, whole index, closed name. All durable on return but the
-/// index. Returns the index, mapped. May be tried again after a failure or a crash.
+/// Ends an active segment: exact size, whole index, closed name. All durable on return. Returns the
+/// index, mapped. May be tried again after a failure or a crash.
 result<std::unique_ptr<mapping>> close_segment(disk& door, const std::string& directory, log_id log,
                                                const segment_facts& facts, file& data,
                                                const index_view& index, std::size_t sound_entries);

@@ -114,6 +114,8 @@ std::string_view name_of(command code) noexcept {
     return "fetch_batches";
   case command::batches_reply:
     return "batches_reply";
+  case command::unfence_topic:
+    return "unfence_topic";
   case command::topic_response:
     return "topic_response";
   case command::cluster_status_response:

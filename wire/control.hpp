@@ -48,6 +48,7 @@ enum class command : std::uint8_t {
   offset_reply = 0x35,
   fetch_batches = 0x36,
   batches_reply = 0x37,
+  unfence_topic = 0x50, ///< payload as describe_topic's
 
   topic_response = 0x80, ///< JSON; also the answer to every rare command of ours
   cluster_status_response = 0x81,

@@ -89,6 +89,17 @@ exit_code describe(context& shared, const topic_options& options) {
   return exit_code::done;
 }
 
+exit_code unfence(context& shared, const topic_options& options) {
+  const auto topic = admin{shared.connection()}.unfence_topic(options.name);
+  if (!topic)
+    return shared.give_up(topic.error());
+  if (shared.json)
+    shared.io.out.put(wire::encode(*topic) + "\n");
+  else
+    shared.io.out.put("unfenced " + options.name + "\n" + many_lines(*topic));
+  return exit_code::done;
+}
+
 // Off a terminal there is nobody to ask.
 bool confirmed(context& shared, const topic_options& options) {
   if (options.yes)
@@ -172,6 +183,10 @@ void add_topic(CLI::App& app, context& shared) {
   options = add_name(*changed, false);
   add_policy(*changed, *options);
   act(*changed, shared, std::move(options), change);
+
+  auto* unfenced = topic->add_subcommand(
+      "unfence", "recover a topic whose log takes no writes since one failed");
+  act(*unfenced, shared, add_name(*unfenced, false), unfence);
 
   auto* deleted = topic->add_subcommand("delete", "delete a topic and its data");
   options = add_name(*deleted, false);

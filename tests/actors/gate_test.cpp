@@ -42,6 +42,7 @@ std::vector<std::byte> payload_of(command code) {
   case command::set_topic:
     return bytes_of(R"({"name":"orders","max_bytes":1})");
   case command::describe_topic:
+  case command::unfence_topic:
     return bytes_of(R"({"name":"orders"})");
   default:
     return id_and_zeros(7);
@@ -68,6 +69,7 @@ const std::map<command, needs> table{
     {command::create_topic_x, needs::admin},
     {command::describe_topic, needs::any},
     {command::set_topic, needs::admin},
+    {command::unfence_topic, needs::admin},
     {command::offset_lookup, needs::consume},
     {command::fetch_batches, needs::consume},
 };

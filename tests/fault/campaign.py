@@ -14,6 +14,7 @@ import promises
 
 TOPIC_BYTES = 48 * harness.MIB  # more than one segment; then the topic is replaced
 TOPICS = 3
+META = "__meta"  # the name an operator has for the log of topics
 
 
 def bounds(cycles, seconds):
@@ -81,6 +82,22 @@ class Campaign:
         with self.broker.client(timeout=60) as client:
             self.ledger.verify(client, whole, skip)
             self.keep_topics(client)
+
+    def unfence(self):
+        """What an operator does once the disk is well: all logs take writes again."""
+        if not harness.wait_until(lambda: self.broker.metrics().value("lance_recovering_logs") == 0,
+                                  30):
+            raise AssertionError("logs are still being recovered after 30 s")
+        with self.broker.client(timeout=60) as client:
+            names = [entry["name"] for entry in client.list()]
+        lifted = [name for name in [*names, META]
+                  if self.broker.lnc("topic", "unfence", name).code == 0]
+        self.extra["unfenced"] = self.extra.get("unfenced", 0) + len(lifted)
+        if META in lifted:  # what is in it now may be more than was read at the start
+            self.broker.stop()
+            self.broker.start()
+        if still := self.broker.metrics().value("lance_fenced_logs"):
+            raise AssertionError(f"{still} logs are fenced after unfence")
 
     def guarded(self, deed, *arguments, keep=None, **options):
         """Runs one cycle's deed; when it finds a broken promise, the files are kept."""

@@ -144,7 +144,7 @@ def lie_about_length(rng, frames, at):
     length = struct.unpack_from("<I", changed, 32)[0]
     lie = rng.choice((length + 1, max(0, length - 1), 0, 1 << 16, lwp.MAX_PAYLOAD,
                       lwp.MAX_PAYLOAD + 1, 2**31, 2**32 - 1))
-    struct.pack_into("<I", changed, 32, lie)
+    struct.pack_into("<I", changed, 32, lie & 0xFFFFFFFF)
     frames[at] = bytes(changed)
 
 

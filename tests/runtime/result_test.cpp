@@ -41,6 +41,10 @@ TEST_CASE("codes that stay inside leave as INTERNAL") {
     CHECK(wire_code(static_cast<errc>(code)) == "INTERNAL");
     CHECK(describe(static_cast<errc>(code)) != "unknown error");
   }
+  CHECK(wire_code(errc::log_fenced) == "READ_ONLY"); // but for two, which are kinds of others
+  CHECK(code_of_wire_word("READ_ONLY") == errc::read_only);
+  CHECK(wire_code(errc::log_opening) == "FORWARD_FAILED");
+  CHECK(code_of_wire_word("FORWARD_FAILED") == errc::forward_failed);
   CHECK(code_of_wire_word("NO_SUCH_WORD") == errc::internal);
   CHECK(describe(static_cast<errc>(0xfe)) == "unknown error");
 }

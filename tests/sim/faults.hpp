@@ -28,17 +28,18 @@ enum class fault : std::uint8_t {
   bit_rotted,          ///< on the device, of a closed segment
   clock_jumped,        ///< the wall clock, up to an hour, either way
   connection_lost,     ///< with what was under way on it
+  fence_lifted,        ///< no fault, but what an operator does after one
   count
 };
 
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(fault::count);
 
 inline constexpr std::array<std::string_view, fault_kinds> fault_names{
-    "power_cut",         "process_killed",     "died_in_start",  "sectors_lost",
-    "sectors_reordered", "older_version_kept", "write_torn",     "size_lost",
-    "names_lost",        "write_failed",       "read_failed",    "flush_failed",
-    "cold_deed_failed",  "disk_full",          "slow_operation", "bit_flipped_on_read",
-    "bit_rotted",        "clock_jumped",       "connection_lost"};
+    "power_cut",         "process_killed",     "died_in_start",   "sectors_lost",
+    "sectors_reordered", "older_version_kept", "write_torn",      "size_lost",
+    "names_lost",        "write_failed",       "read_failed",     "flush_failed",
+    "cold_deed_failed",  "disk_full",          "slow_operation",  "bit_flipped_on_read",
+    "bit_rotted",        "clock_jumped",       "connection_lost", "fence_lifted"};
 
 static_assert(!fault_names.back().empty(), "every fault has a name");
 

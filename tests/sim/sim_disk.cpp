@@ -38,6 +38,7 @@ class sim_file final : public storage::file {
   result<> truncate(std::uint64_t bytes) override;
   result<std::uint64_t> size() override;
   result<> sync() override;
+  result<> forget_cached() override;
   result<std::size_t> read_now(std::uint64_t position, byte_span into) override;
   result<> write_now(std::uint64_t position, byte_view data) override;
   result<std::uint64_t> next_data(std::uint64_t position) override;
@@ -193,6 +194,13 @@ result<> sim_file::sync() {
   if (!home_.lives())
     return fail(errc::io_failed, EIO);
   return flush();
+}
+
+result<> sim_file::forget_cached() {
+  if (const auto synced = sync(); !synced)
+    return synced;
+  inode_->forget_cached();
+  return {};
 }
 
 result<> sim_file::flush() {
@@ -429,6 +437,8 @@ result<std::unique_ptr<storage::file>> sim_disk::open(const std::string& path,
   if (known == names_.end()) {
     if (!how.create || !directories_.contains(parent(path)))
       return fail(errc::io_failed, ENOENT);
+    if (faults.no_new_files)
+      return fail(errc::io_failed, faults.error);
     known = names_.emplace(path, std::make_shared<sim_inode>()).first;
     known->second->name = path;
     note("made " + path);

@@ -34,6 +34,7 @@ struct sim_faults {
   std::optional<unsigned> write_in;
   std::optional<unsigned> flush_in;
   std::optional<unsigned> read_in;
+  bool no_new_files = false; ///< until it is taken back
   int error = EIO;
 };
 

@@ -26,6 +26,7 @@ struct log_world {
   log_history history;
   retention_checker retention;
   read_checker reads;
+  bool lift_fence = false;       ///< by an operator, when it is opened next
   std::uint64_t consumed_to = 0; ///< the offset a following reader goes on with
 };
 

@@ -38,8 +38,10 @@ sim_node::~sim_node() {
 
 bool sim_node::open() {
   for (const auto& world : around_.logs) {
-    auto opened = storage::log::open(environment_, world->policy);
-    around_.told.note("opened", {world->policy.log.value, opened ? 1U : 0U});
+    auto policy = world->policy;
+    policy.lift_fence = world->lift_fence;
+    auto opened = storage::log::open(environment_, policy);
+    around_.told.note("opened", {policy.log.value, opened ? 1U : 0U, policy.lift_fence ? 1U : 0U});
     if (!opened) {
       if (opened.error().code != errc::io_failed)
         world->history.report("acknowledged stays", "does not open");

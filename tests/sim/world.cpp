@@ -33,6 +33,7 @@ class world {
   void clear_weather();
   void some_harm();
   void rot();
+  void lift_fences(bool all);
   bool start_process();
   void end_process(ending how);
   void run_for(std::uint64_t span_ns);
@@ -206,6 +207,7 @@ void world::live() {
   choose_weather();
   if (story_.below(5) == 0)
     disk_.die_in(story_.below(150));
+  lift_fences(false);
   if (!start_process()) {
     if (disk_.dead())
       report_.faults.note(fault::died_in_start);
@@ -305,6 +307,17 @@ void world::rot() {
   told_.note("rotted", {log->policy.log.value, victim.place.header.number.value});
 }
 
+// An operator looks after some of the fenced logs before the process starts, in the end after all.
+void world::lift_fences(bool all) {
+  for (const auto& one : logs_) {
+    const auto note = one->policy.directory + '/' + std::string{storage::layout::fence_name};
+    const bool fenced = disk_.exists(note) || disk_.exists(note + ".tmp");
+    one->lift_fence = fenced && (all || story_.coin());
+    if (one->lift_fence)
+      report_.faults.note(fault::fence_lifted);
+  }
+}
+
 bool world::start_process() {
   node_ = std::make_unique<sim_node>(node_world{loop_, disk_, told_, report_.faults, sent_,
                                                 process_, *append_pool_, *read_pool_, chosen_,
@@ -338,6 +351,7 @@ void world::end_well() {
   if (broken_.any())
     return;
   clear_weather();
+  lift_fences(true);
   if (!start_process()) {
     broken_.report("comes back", "the logs do not open although the device is well");
     return;

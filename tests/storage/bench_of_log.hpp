@@ -86,6 +86,8 @@ class log_bench final : public log_owner {
                                            stamp_identity{node_id{1}, 0});
     return {};
   }
+  /// The next open() is the operator's command to lift a fence, or not.
+  void lift_fence(bool wanted) { how_.policy.lift_fence = wanted; }
   /// As if the process ended here: nothing more is written.
   void stop() {
     appender_.reset();

@@ -4,6 +4,7 @@
 
 #include "bench_of_log.hpp"
 #include "sim_disk.hpp"
+#include "storage/index_file.hpp"
 
 using namespace lance;
 using namespace lance::storage;
@@ -95,6 +96,13 @@ TEST_CASE("an index that is missing, short, stale or damaged is rebuilt to the s
   INFO("index " << which << ", fault " << how);
   REQUIRE(here.bench.open());
   CHECK_FALSE(here.bench.log().recovered().damaged);
+  if (how == 5 && which < 2) { // between the ends of a closed one: the scrubber's to find and mend
+    const auto facts = here.bench.log().segment_at(which);
+    const auto data = here.door.open(
+        layout::join(directory, layout::closed_name(facts.id, facts.last_ns)), {.read_only = true});
+    REQUIRE(data);
+    REQUIRE(replace_index(here.door, path, **data, log_id{7}, facts));
+  }
   CHECK(here.door.content(path) == good);
   CHECK(here.bench.log().durable_next() == batch_number{16});
 }
@@ -210,11 +218,13 @@ TEST_CASE("what a failed flush lost, though it reads well, is made durable befor
   world here;
   here.bench.append_durably(3, 9000);
   here.door.faults.flush_in = 0;
+  here.door.faults.no_new_files = true; // not even the fence can be noted
   REQUIRE(here.bench.append_next(9000));
   REQUIRE(here.bench.append_next(9000));
   here.bench.settle();
   REQUIRE(here.bench.log().state() == log_state::fenced);
   REQUIRE(here.bench.log().durable_next() == batch_number{4});
+  here.door.faults.no_new_files = false;
 
   here.reopen(); // the process is new, the kernel is not: it shows the bytes and takes them for
                  // clean
@@ -273,4 +283,72 @@ TEST_CASE("files that are not ours are left alone; indexes without a segment go"
   REQUIRE(here.bench.open());
   CHECK(here.door.exists(directory + "/notes.txt"));
   CHECK_FALSE(here.door.exists(orphan));
+}
+
+TEST_CASE("a tail that finds no room stays where it is, and so does the log, until there is some",
+          "[open_log]") {
+  setup how = roomy();
+  how.chosen.quarantine_files = 1;
+  sim_disk door{3};
+  log_bench bench{door, how, [&] { return door.step(); }};
+  REQUIRE(bench.open());
+  bench.append_durably(3, 1000);
+  bench.stop();
+  door.kill();
+  REQUIRE(door.make_directories("data/quarantine"));
+  REQUIRE(door.open("data/quarantine/older.tail", {.create = true}));
+  const bool empty_tail = GENERATE(false, true);
+  auto torn = directory + '/' + door.list(directory)->at(1);
+  if (empty_tail) { // in a segment of its own, that never got a batch
+    torn = layout::join(directory, layout::active_name({batch_number{4}, 77}));
+    REQUIRE((*door.open(torn, {.create = true}))->write_now(0, payload_of(99, 700)));
+  } else {
+    REQUIRE(torn.ends_with(".lnc"));
+    door.overwrite(torn, 3 * 1112, payload_of(99, 700));
+  }
+  const auto before = door.content(torn);
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(bench.open());
+    CHECK(bench.log().state() == log_state::fenced);
+    CHECK(bench.log().recovered().waits_for_room);
+    CHECK(bench.log().recovered().fenced->reason == "quarantine_full");
+    CHECK(bench.append_next(10).error().code == errc::read_only);
+    CHECK(bench.log().durable_next() == batch_number{4});
+    bench.verify_all(batch_number{1});
+    bench.tick();
+    bench.log().close();
+    bench.tick();
+    CHECK(bench.log().closed());
+    bench.stop();
+    door.kill();
+    CHECK(door.content(torn) == before);
+    CHECK_FALSE(door.exists(directory + "/fenced")); // the files say it
+  }
+  REQUIRE(door.remove("data/quarantine/older.tail"));
+  REQUIRE(bench.open());
+  CHECK(bench.log().state() == log_state::open);
+  CHECK(bench.log().recovered().quarantined_bytes == 700);
+  bench.append_durably(2, 100);
+  bench.verify_all(batch_number{1});
+}
+
+TEST_CASE("a group in a segment that never got its name is set aside, not wiped", "[open_log]") {
+  world here;
+  here.bench.append_durably(3, 1000);
+  here.bench.stop();
+  here.door.kill();
+  const auto spare = layout::join(directory, layout::spare_name);
+  batch_header header;
+  header.flags = batch_flag::starts_segment;
+  header.log = log_id{7};
+  header.number = batch_number{GENERATE(4U, 2U)}; // the next one, or of a file used before
+  std::vector<std::byte> bytes(batch_header_bytes);
+  encode(header, chain_seed(log_id{7}, header.number), bytes.data());
+  REQUIRE((*here.door.open(spare, {.create = true}))->write_now(0, bytes));
+  REQUIRE(here.bench.open());
+  const bool unnamed = header.number == batch_number{4};
+  CHECK(here.bench.log().recovered().files_set_aside == (unnamed ? 1U : 0U));
+  CHECK(here.door.exists("data/quarantine/log-7_next.spare") == unnamed);
+  here.bench.append_durably(2, 100);
+  here.bench.verify_all(batch_number{1});
 }

@@ -1,4 +1,5 @@
 #include "storage/recovery.hpp"
+#include "storage/segment_judge.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -220,7 +221,7 @@ TEST_CASE("what is behind the end goes to the quarantine and is cut off", "[reco
   const auto aside = set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "x.tail", chosen);
   REQUIRE(aside);
   CHECK(aside->bytes == 13'000);
-  CHECK(aside->set_aside == 13'000);
+  CHECK(aside->quarantine_path == "data/quarantine/x.tail");
   CHECK(*data->size() == 10'000);
   auto saved = door.content("data/quarantine/x.tail");
   REQUIRE(saved.size() == 13'000);
@@ -231,15 +232,26 @@ TEST_CASE("what is behind the end goes to the quarantine and is cut off", "[reco
     REQUIRE(set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "x.tail", chosen));
     CHECK(door.exists("data/quarantine/x.tail.1"));
   }
-  SECTION("a full quarantine keeps nothing more and says so") {
-    chosen.quarantine_files = 1;
+  SECTION("a full quarantine takes nothing more, and then nothing is cut") {
+    (GENERATE(true, false) ? chosen.quarantine_bytes = 15'999 : chosen.quarantine_files = 1);
     REQUIRE(data->write_now(10'000, torn));
-    const auto lost =
+    const auto refused =
         set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "y.tail", chosen);
-    REQUIRE(lost);
-    CHECK(lost->bytes == 3000);
-    CHECK(lost->set_aside == 0);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::exhausted);
     CHECK_FALSE(door.exists("data/quarantine/y.tail"));
+    CHECK(*data->size() == 13'000);
+  }
+  SECTION("so does a full disk, and no half copy stays") {
+    REQUIRE(data->write_now(10'000, payload_of(3, 1000)));
+    door.capacity = door.used();
+    const auto refused =
+        set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "y.tail", chosen);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::exhausted);
+    CHECK(refused.error().system == ENOSPC);
+    CHECK_FALSE(door.exists("data/quarantine/y.tail"));
+    CHECK(*data->size() == 11'000);
   }
   SECTION("nothing behind the end, nothing done") {
     const auto clean = set_tail_aside(door, *data, 10'000, tail, "data/quarantine", "z", chosen);
@@ -247,4 +259,33 @@ TEST_CASE("what is behind the end goes to the quarantine and is cut off", "[reco
     CHECK(clean->bytes == 0);
     CHECK(door.list("data/quarantine")->size() == 1);
   }
+}
+
+TEST_CASE("a closed segment whose index does not follow is walked", "[recovery]") {
+  written_segment segment{256 * KiB, 7};
+  auto index = segment.index_up_to(segment.whole.size());
+  const auto last_ns = segment.entries.back().append_time_ns;
+  index[index_header_bytes + 20 * index_entry_bytes + 17] ^= std::byte{1}; // its offset
+  const auto found = recover_closed(segment.data, index, owner, id, last_ns);
+  REQUIRE(found);
+  CHECK(found->batches_walked == segment.entries.size());
+  CHECK(found->sound_entries == 0);
+  CHECK(found->entries == segment.entries);
+}
+
+TEST_CASE("what the ends of an index and its order do not show is the judge's", "[recovery]") {
+  written_segment segment{256 * KiB, 7};
+  auto index = segment.index_up_to(segment.whole.size());
+  const auto last_ns = segment.entries.back().append_time_ns;
+  index[index_header_bytes + 20 * index_entry_bytes + 44] ^= std::byte{1}; // its header_crc
+  const auto found = recover_closed(segment.data, index, owner, id, last_ns);
+  REQUIRE(found);
+  CHECK(found->batches_walked == 0);
+  CHECK(found->sound_entries == segment.entries.size());
+  CHECK_FALSE(found->damaged);
+  segment_judge judge{owner, found->facts, index};
+  judge.feed(segment.data.bytes);
+  judge.finish();
+  CHECK(judge.verdict().whole());
+  CHECK(judge.verdict().index_wrong);
 }

@@ -67,6 +67,11 @@ void deliveries::given_up(std::size_t which) {
   ++batches_[which].given_up;
 }
 
+void deliveries::regained(std::size_t which) {
+  ++batches_[which].stored;
+  --batches_[which].given_up;
+}
+
 std::size_t deliveries::resent() const noexcept {
   return static_cast<std::size_t>(
       std::ranges::count_if(batches_, [](const auto& one) { return one.times_sent > 1; }));

@@ -54,6 +54,8 @@ class deliveries {
   /// The batch has a durable place in its log, or had one that was allowed to be lost.
   void stored(std::size_t which, std::uint64_t number);
   void given_up(std::size_t which);
+  /// The place that was given up is there again.
+  void regained(std::size_t which);
 
   /// At the end, when nobody waits any more.
   void judge_all();

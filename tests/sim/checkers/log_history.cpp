@@ -1,6 +1,7 @@
 #include "tests/sim/checkers/log_history.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace lance::sim {
 
@@ -40,7 +41,10 @@ void log_history::durable(batch_number until) {
     if (known == pending_.end())
       return report("nothing from nowhere", "batch " + text(next()) + " was never appended");
     durable_.push_back(known->second);
-    sent_.stored(known->second.sent, known->first);
+    if (std::exchange(durable_.back().given_up, false))
+      sent_.regained(known->second.sent);
+    else
+      sent_.stored(known->second.sent, known->first);
     // A segment is flushed before the next is begun, whatever the level.
     safe_next_ = std::max(safe_next_, known->second.place.segment.first.value);
     pending_.erase(known);
@@ -59,20 +63,23 @@ void log_history::reopened(storage::log& found) {
   if (found.state() == storage::log_state::damaged)
     return report("acknowledged stays",
                   "is damaged at batch " + text(found.recovered().damaged_at.value));
-  judge_loss(found.durable_next().value);
+  const bool fenced = found.state() == storage::log_state::fenced;
+  judge_loss(found.durable_next().value, fenced);
   durable(found.durable_next()); // whole batches without an acknowledgement are kept
   if (broken_.any())
     return;
-  pending_.clear();
-  flush_failed_ = power_was_cut_ = false;
-  safe_next_ = next();
+  if (!fenced) {
+    pending_.clear();
+    flush_failed_ = power_was_cut_ = false;
+    safe_next_ = next();
+  }
   judge_ends(found);
   judge_entries(found);
 }
 
 // At level `written` the kernel's word is enough, and goes with the power or a failed flush; at
 // `memory` the process's, and goes with it.
-void log_history::judge_loss(std::uint64_t found_next) {
+void log_history::judge_loss(std::uint64_t found_next, bool may_return) {
   const bool lenient = level_ == durability::memory ||
                        (level_ == durability::written && (power_was_cut_ || flush_failed_));
   const auto least = lenient ? safe_next_ : next();
@@ -81,6 +88,9 @@ void log_history::judge_loss(std::uint64_t found_next) {
                                             ", batches below " + text(least) + " were durable");
   while (next() > found_next) {
     sent_.given_up(durable_.back().sent);
+    durable_.back().given_up = true;
+    if (may_return)
+      pending_[next() - 1] = std::move(durable_.back());
     durable_.pop_back();
   }
 }

@@ -15,8 +15,9 @@ namespace lance::sim {
 
 struct stored_batch {
   storage::sealed_batch place;
-  std::size_t sent = 0; ///< in deliveries
-  bool rotted = false;  ///< the device altered its payload
+  std::size_t sent = 0;  ///< in deliveries
+  bool rotted = false;   ///< the device altered its payload
+  bool given_up = false; ///< in deliveries: a fenced log does not show it
 };
 
 /// How a process ended, as far as a log can tell.
@@ -35,7 +36,8 @@ class log_history {
 
   void process_ended(ending how) noexcept { power_was_cut_ |= how == ending::power_cut; }
 
-  /// The log was opened after its process had ended. Judges what it found.
+  /// The log was opened after its process had ended. Judges what it found. While it is fenced,
+  /// what is missing may come back, and what was not flushed may still go.
   void reopened(storage::log& found);
 
   [[nodiscard]] std::uint64_t next() const noexcept { return durable_.size() + 1; }
@@ -65,7 +67,7 @@ class log_history {
   }
 
  private:
-  void judge_loss(std::uint64_t found_next);
+  void judge_loss(std::uint64_t found_next, bool may_return);
   void judge_entries(storage::log& found);
   void judge_ends(const storage::log& found);
 
