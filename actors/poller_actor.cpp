@@ -115,6 +115,7 @@ caf::behavior poller_actor::make_behavior() {
                   .helper = &lane.helper(),
                   .owner = this,
                   .recycled = options_.recycled,
+                  .reread = options_.reread,
                   .quarantine = home_.quarantine(),
                   .chosen = options_.storage};
   for (std::uint32_t i = 0; i < 2 * options_.storage.read_depth; ++i)

@@ -31,6 +31,7 @@ struct poller_options {
   std::uint16_t shard = 0;
   storage::options storage;
   storage::recycle_budget* recycled = nullptr; ///< outlives the actor
+  storage::reread_budget* reread = nullptr;    ///< outlives the actor
   std::uint64_t linger_ns = 0;
   bool direct = true;
 };

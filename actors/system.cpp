@@ -223,6 +223,7 @@ struct server::parts {
   runtime::metric_set* own_metrics = nullptr; ///< the main thread's
   traffic passed;
   std::unique_ptr<storage::recycle_budget> recycled; ///< of all shards
+  std::unique_ptr<storage::reread_budget> reread;    ///< of all shards
   std::vector<std::unique_ptr<network_memory>> network_pools;
   std::vector<std::unique_ptr<shard_memory>> shard_pools;
   caf::actor_system_config caf_config;
@@ -312,6 +313,7 @@ void server::parts::show_load() {
     all += bytes * pool->count();
   }
   own_metrics->set(gauge::memory_saturation, all > 0 ? lent / all : 0);
+  own_metrics->set(gauge::reread_bytes, static_cast<double>(reread->used()));
 }
 
 // Any thread. The main thread waits for signals.
@@ -398,6 +400,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
         plan.network_lanes[i], options, std::ref(*network_pools[i]), std::ref(metrics.make_set())));
   }
   recycled = std::make_unique<storage::recycle_budget>(values.io.recycle_bytes);
+  reread = std::make_unique<storage::reread_budget>(values.io.reread_bytes);
   recycled->hold(first_level != storage::disk_level::ok);
   for (std::size_t i = 0; i < plan.shards.size(); ++i) {
     auto& memory = *shard_pools[i];
@@ -410,6 +413,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
         poller_options{.shard = number,
                        .storage = storage,
                        .recycled = recycled.get(),
+                       .reread = reread.get(),
                        .linger_ns = values.io.linger_us * us_in_ns,
                        .direct = values.io.o_direct},
         std::ref(memory.poller), std::ref(*home), std::ref(metrics.make_set())));

@@ -52,6 +52,7 @@ struct io_section {
   std::uint64_t segment_bytes = 128 * MiB;
   std::uint64_t preallocate = 4 * MiB;
   std::uint64_t recycle_bytes = 1 * GiB;
+  std::uint64_t reread_bytes = 1 * GiB;
   std::uint64_t linger_us = 0;
   std::uint64_t tail_cache_bytes = 0;
   std::uint64_t read_depth = 8;

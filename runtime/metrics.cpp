@@ -140,6 +140,8 @@ constexpr metric_table table{
               "Time since the last look through all closed segments ended, or since the start."),
         row(gauge::recovering_logs, "lance_recovering_logs",
             "Logs that are not open yet after the start."),
+        row(gauge::reread_bytes, "lance_reread_bytes",
+            "Closed segments that are read through the page cache, being read again and again."),
         ratio(gauge::queue_saturation, "lance_queue_saturation_ratio",
               "Share of the messages to the ingest lanes that are under way, 0 to 1."),
         ratio(gauge::memory_saturation, "lance_memory_saturation_ratio",

@@ -86,6 +86,7 @@ enum class gauge : std::uint8_t {
   damaged_batches,
   scrub_age,
   recovering_logs,
+  reread_bytes,
   queue_saturation,
   memory_saturation,
   buffer_pool_saturation,

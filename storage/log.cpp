@@ -25,10 +25,25 @@ struct log::core {
       environment.owner->log_changed(*home);
   }
 
+  // Segments that are not read any more make room for others.
+  void leave_page_cache(std::uint64_t now_ns) {
+    std::erase_if(cached, [&](const auto& weak) {
+      const auto one = weak.lock();
+      if (one == nullptr || !one->in_page_cache())
+        return true;
+      const bool unread = one.use_count() == 2; // the log's, and ours
+      if (!unread || !one->habit.idle(now_ns))
+        return false;
+      one->leave_page_cache();
+      return true;
+    });
+  }
+
   log_environment environment;
   recovery_report report;
   append_start start;
   std::vector<std::shared_ptr<segment>> segments; // ascending
+  std::vector<std::weak_ptr<segment>> cached;     // read through the page cache
   log* home = nullptr;
   bool live = false; // progress before open() returns is told by start()
   std::uint64_t uses = 0;
@@ -72,6 +87,7 @@ void log::pump(std::uint64_t now_ns) {
 }
 void log::tick(std::uint64_t now_ns) {
   core_->writer.tick(now_ns);
+  core_->leave_page_cache(now_ns);
 }
 std::uint64_t log::due_ns() const noexcept {
   return core_->writer.due_ns();
@@ -267,6 +283,32 @@ result<located_batch> log::find_time(std::uint64_t time_ns) {
     return fail(errc::corrupt);
   }
   return located(**in, *at);
+}
+
+file& log::file_to_read(const std::shared_ptr<segment>& in, std::uint64_t bytes) {
+  const auto& environment = core_->environment;
+  const auto& policy = core_->writer.policy();
+  if (environment.reread == nullptr || in->growing() != nullptr || !policy.direct)
+    return in->data();
+  const auto& facts = in->facts();
+  in->habit.read(bytes, environment.clock->steady_ns());
+  if (!in->habit.hot(facts.file_bytes))
+    return in->data();
+  if (in->in_page_cache())
+    return in->read_from();
+  if (!environment.reread->take(facts.file_bytes))
+    return in->data();
+  reread_share share{*environment.reread, facts.file_bytes};
+  auto buffered = environment.door->open(
+      layout::join(policy.directory, layout::closed_name(facts.id, facts.last_ns)),
+      {.read_only = true});
+  if (!buffered) { // then the device is what there is
+    in->habit.distrust();
+    return in->data();
+  }
+  in->enter_page_cache(std::move(*buffered), std::move(share));
+  core_->cached.push_back(in);
+  return in->read_from();
 }
 
 // -- bit rot -------------------------------------------------------------------------------------

@@ -53,6 +53,8 @@ struct log_environment {
   log_owner* owner = nullptr; ///< may be null
   /// What dropped segments may keep of the disk to be segments again; null: nothing.
   recycle_budget* recycled = nullptr;
+  /// What closed segments that are read again and again may take of the page cache; null: nothing.
+  reread_budget* reread = nullptr;
   std::string quarantine; ///< directory for what recovery sets aside; made when needed
   options chosen;
 };
@@ -225,6 +227,9 @@ class log {
   // -- for storage::reader ---------------------------------------------------------------------
   /// The segment that holds the batch, open, or an error as above.
   [[nodiscard]] result<std::shared_ptr<segment>> segment_of(batch_number number);
+  /// The file to read so many bytes of the segment from: the device, or the page cache when the
+  /// segment is read again and again (reread.hpp). May open it, which blocks briefly.
+  [[nodiscard]] file& file_to_read(const std::shared_ptr<segment>& in, std::uint64_t bytes);
   /// Bytes of the segment's file from `position` on that are in memory: not written yet, or in the
   /// tail cache. Empty when not. Holds until the next call that is not const.
   [[nodiscard]] byte_view in_memory(segment_id segment, std::uint64_t position) const noexcept;

@@ -60,8 +60,8 @@ struct options {
   /// an eightieth of what one disk of this class reads.
   std::uint64_t scrub_bytes_per_s = 8 * MiB;
   std::uint64_t scrub_interval_ns = 7 * 24 * 3600 * s_in_ns;
-  /// What recovery may set aside, over all logs of a data directory: files and bytes. Met: the
-  /// bytes are not set aside, and an error is logged.
+  /// What recovery may set aside, over all logs of a data directory: files and bytes. Met: nothing
+  /// is set aside nor cut, and the log takes no appends.
   std::uint32_t quarantine_files = 1000;
   std::uint64_t quarantine_bytes = 1 * GiB;
 };

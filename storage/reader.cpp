@@ -75,7 +75,8 @@ struct read_operation::progress final : read_request {
   bool returned = false; // a read is done and not looked at yet
   result<std::size_t> got;
   bool verify = false;
-  bool fresh = false; // the buffer was read for this batch, from its header on
+  bool fresh = false;         // the buffer was read for this batch, from its header on
+  bool through_cache = false; // the kernel's, not from the device
   std::uint64_t consumed = 0;
   std::uint32_t sum = 0;
   batch_header header;
@@ -129,6 +130,7 @@ read_operation::progress::step read_operation::progress::find_batch() {
   if (at >= from->durable_next() || at >= operation->limit_number)
     return step::done;
   if (in == nullptr || at < in->facts().id.first || at >= in->facts().end_number()) {
+    in.reset(); // it may be let go for the next one
     auto found = from->segment_of(at);
     if (!found)
       return stop(found.error());
@@ -280,7 +282,9 @@ read_operation::progress::step read_operation::progress::read_more() {
   pool = buffer.home();
   home->disk_bytes_ += into.size();
   ++home->disk_reads_;
-  in->data().read(*this);
+  auto& file = from->file_to_read(in, into.size());
+  through_cache = &file != &in->data();
+  file.read(*this);
   return std::exchange(returned, false) ? after_read()
                                         : step::waiting; // some files are done before they return
 }
@@ -314,11 +318,14 @@ read_operation::progress::step read_operation::progress::conclude_disk_batch() {
   return step::more;
 }
 
-// The buffer may hold what the file was before the batch was written: read it for this batch alone
-// before calling it damaged.
+// The buffer may hold what the file was before the batch was written, and the page cache anything:
+// read it for this batch alone, from the device, before calling it damaged.
 read_operation::progress::step read_operation::progress::not_what_it_was() {
-  if (fresh)
+  if (fresh && !through_cache)
     return damaged_batch();
+  if (through_cache)
+    in->habit.distrust();
+  fresh = false;
   have = {};
   consumed = entry.position;
   sum = 0;

@@ -49,10 +49,22 @@ result<> segment::reload_index(disk& door, const std::string& directory) {
 
 void segment::release() noexcept {
   LANCE_CHECK(growing_ == nullptr);
+  leave_page_cache();
+  habit = {};
   data_.reset();
   index_ = nullptr;
   mapped_.reset();
   verified.clear(); // what is opened anew is verified anew
+}
+
+void segment::enter_page_cache(std::unique_ptr<file> buffered, reread_share share) {
+  cached_ = std::move(buffered);
+  share_ = std::move(share);
+}
+
+void segment::leave_page_cache() noexcept {
+  cached_.reset();
+  share_ = {};
 }
 
 void segment::add(const sealed_batch& batch) {

@@ -11,6 +11,7 @@
 #include "storage/batch_marks.hpp"
 #include "storage/file.hpp"
 #include "storage/index.hpp"
+#include "storage/reread.hpp"
 
 namespace lance::storage {
 
@@ -47,6 +48,15 @@ class segment {
   [[nodiscard]] file& data() noexcept { return *data_; }
   [[nodiscard]] const index_view& index() const noexcept { return *index_; }
 
+  // -- of a closed segment that is read again and again, through the page cache ------------------
+  /// The file to read from.
+  [[nodiscard]] file& read_from() noexcept { return cached_ ? *cached_ : *data_; }
+  [[nodiscard]] bool in_page_cache() const noexcept { return cached_ != nullptr; }
+  /// `buffered` is the segment's file, opened without O_DIRECT.
+  void enter_page_cache(std::unique_ptr<file> buffered, reread_share share);
+  /// Only when no read holds the segment.
+  void leave_page_cache() noexcept;
+
   // -- the active segment's, called by its log -------------------------------------------------
   /// A batch became durable: it counts from now on.
   void add(const sealed_batch& batch);
@@ -56,6 +66,7 @@ class segment {
 
   std::uint64_t last_use = 0; ///< the log's, to find the least recently read
   batch_marks verified;       ///< the reader's: large batches whose payload has been verified
+  reread_habit habit;
 
  private:
   [[nodiscard]] result<std::unique_ptr<mapping>> map_index(disk& door,
@@ -64,6 +75,8 @@ class segment {
 
   segment_facts facts_;
   std::unique_ptr<file> data_;
+  std::unique_ptr<file> cached_; // the same file through the page cache
+  reread_share share_;
   std::unique_ptr<active_index> growing_;
   std::unique_ptr<mapping> mapped_;
   encoded_index closed_;

@@ -187,6 +187,7 @@ TEST_CASE("the table has one row for each enumerator and every series once") {
                                  "lance_queue_saturation_ratio",
                                  "lance_fenced_logs",
                                  "lance_recovering_logs",
+                                 "lance_reread_bytes",
                                  "lance_ingest_latency_seconds",
                                  "lance_io_flush_latency_seconds"})
     CHECK(seen.contains(std::string{documented} + "{}"));

@@ -29,8 +29,8 @@ class sim_mapping final : public storage::mapping {
 
 class sim_file final : public storage::file {
  public:
-  sim_file(sim_disk& home, std::shared_ptr<sim_inode> inode)
-      : home_(home), inode_(std::move(inode)), generation_(home.generation_) {}
+  sim_file(sim_disk& home, std::shared_ptr<sim_inode> inode, bool direct)
+      : home_(home), inode_(std::move(inode)), direct_(direct), generation_(home.generation_) {}
 
   void write(storage::write_request& request) override;
   void read(storage::read_request& request) override;
@@ -57,6 +57,7 @@ class sim_file final : public storage::file {
 
   sim_disk& home_;
   std::shared_ptr<sim_inode> inode_;
+  bool direct_;
   std::uint64_t generation_;
 };
 
@@ -151,6 +152,11 @@ void sim_file::finish_read(storage::read_request& request) {
     home_.count(fault::bit_flipped_on_read);
     request.into[home_.faults_.below(got)] ^=
         std::byte{static_cast<unsigned char>(1U << home_.faults_.below(8))};
+  }
+  if (!direct_ && got > 0) {
+    home_.buffered_read_bytes += got;
+    if (home_.faults.page_cache_rotted)
+      request.into[got / 2] ^= std::byte{1};
   }
   home_.note("read", {request.position, got});
   request.read_done(got);
@@ -444,7 +450,7 @@ result<std::unique_ptr<storage::file>> sim_disk::open(const std::string& path,
     note("made " + path);
     pending_.push_back({path, path, known->second});
   }
-  return std::make_unique<sim_file>(*this, known->second);
+  return std::make_unique<sim_file>(*this, known->second, how.direct);
 }
 
 result<> sim_disk::rename(const std::string& from, const std::string& to) {

@@ -34,7 +34,8 @@ struct sim_faults {
   std::optional<unsigned> write_in;
   std::optional<unsigned> flush_in;
   std::optional<unsigned> read_in;
-  bool no_new_files = false; ///< until it is taken back
+  bool no_new_files = false;      ///< until it is taken back
+  bool page_cache_rotted = false; ///< what read() gets without O_DIRECT has a bit flipped
   int error = EIO;
 };
 
@@ -72,6 +73,7 @@ class sim_disk final : public storage::disk {
   std::uint64_t flushes = 0;
   std::uint64_t writes = 0;
   std::uint64_t written_bytes = 0;
+  std::uint64_t buffered_read_bytes = 0; ///< by read(), of files opened without O_DIRECT
 
   /// Completes one request under way, chosen at random; false when there is none.
   bool step();

@@ -16,13 +16,14 @@ constexpr std::size_t waiting_max = 24; // frames; beyond, the sender is asked t
 sim_node::sim_node(const node_world& around)
     : around_(around), timers_(around.loop), helper_(around.loop, around.random),
       cache_(around.chosen.tail_cache_bytes), recycled_(around.recycle_bytes),
-      reader_(around.read_pool, around.chosen) {
+      reread_(around.reread_bytes), reader_(around.read_pool, around.chosen) {
   environment_.door = &around_.disk;
   environment_.cache = &cache_;
   environment_.clock = &around_.loop.clock;
   environment_.helper = &helper_;
   environment_.owner = this;
   environment_.recycled = &recycled_;
+  environment_.reread = &reread_;
   environment_.quarantine = "data/quarantine";
   environment_.chosen = around_.chosen;
 }

@@ -33,6 +33,7 @@ struct node_world {
   runtime::buffer_pool& read_pool;
   storage::options chosen;
   std::uint64_t recycle_bytes; ///< what dropped segments may keep of the disk
+  std::uint64_t reread_bytes;  ///< what closed segments may take of the page cache
   std::vector<std::unique_ptr<log_world>>& logs;
 };
 
@@ -91,6 +92,7 @@ class sim_node final : public storage::log_owner {
   sim_helper helper_;
   storage::tail_cache cache_;
   storage::recycle_budget recycled_;
+  storage::reread_budget reread_;
   storage::log_environment environment_;
   std::vector<std::unique_ptr<sim_log>> logs_;
   storage::reader reader_;

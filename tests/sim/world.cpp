@@ -57,6 +57,7 @@ class world {
   sim_disk disk_;
   storage::options chosen_;
   std::uint64_t recycle_bytes_ = 0;
+  std::uint64_t reread_bytes_ = 0;
   std::unique_ptr<runtime::buffer_pool> append_pool_;
   std::unique_ptr<runtime::buffer_pool> read_pool_;
   std::vector<std::unique_ptr<log_world>> logs_;
@@ -106,6 +107,7 @@ void world::choose_options() {
   chosen_.tick_ns = shape_.between(2, 30) * ms_in_ns;
   chosen_.lazy_flush_ns = shape_.between(5, 100) * ms_in_ns;
   recycle_bytes_ = shape_.below(3) * 160 * KiB;
+  reread_bytes_ = shape_.below(3) * 100 * KiB;
   append_pool_ = *runtime::buffer_pool::make(
       {.count = 64, .buffer_bytes = shape_.coin() ? 8 * KiB : 16 * KiB, .huge_pages = false});
   // One buffer holds the largest batch, so that all that is read is verified.
@@ -321,7 +323,7 @@ void world::lift_fences(bool all) {
 bool world::start_process() {
   node_ = std::make_unique<sim_node>(node_world{loop_, disk_, told_, report_.faults, sent_,
                                                 process_, *append_pool_, *read_pool_, chosen_,
-                                                recycle_bytes_, logs_});
+                                                recycle_bytes_, reread_bytes_, logs_});
   if (!node_->open() || disk_.dead() || broken_.any())
     return false;
   node_->run();

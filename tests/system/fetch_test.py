@@ -6,9 +6,36 @@ import random
 import socket
 import struct
 import threading
+import time
 
 import harness
 import lwp
+
+
+class ReadAgain(harness.Test):
+    """Closed segments that are read again and again come through the page cache, as far as
+    io.reread_bytes goes."""
+
+    def held_after(self, config):
+        """lance_reread_bytes after six readings of a log of one closed segment."""
+        with harness.Broker(config=config + f"segment_bytes = {32 * harness.MIB}\n"
+                                            "tail_cache_bytes = 65536\n") as broker:
+            with broker.client(timeout=60) as client:
+                topic = client.create("again")["id"]
+                piece = random.Random(4).randbytes(1_000_000)
+                for _ in range(45):
+                    client.ingest(piece, topic)
+                for _ in range(6):
+                    self.assertEqual(client.read_all(topic), 45 * piece)
+            time.sleep(1.2)  # gauges are a second old at most
+            return broker.metrics().value("lance_reread_bytes")
+
+    def test_up_to_the_bytes_of_the_configuration(self):
+        held = self.held_after("[io]\n")
+        self.assertGreater(held, 20_000_000)
+        self.assertLess(held, 33 * harness.MIB)
+        self.assertEqual(self.held_after("[io]\nreread_bytes = 0\n"), 0)
+        self.assertEqual(self.held_after("[io]\nreread_bytes = 20000000\n"), 0)
 
 
 def golden():
