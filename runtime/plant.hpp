@@ -32,8 +32,32 @@ enum class plant : std::uint8_t {
   records_counted_anew,     ///< record numbers begin at 0 after each opening
   unknown_told_as_refused,  ///< a client takes a batch that may be stored for one that is not
   sent_again_unasked,       ///< a client sends again what it was told not to
+  // Replication, from here on: found by the simulated cluster.
+  vote_not_persisted,        ///< a vote is given and not written down
+  vote_without_log_check,    ///< it is given to who lacks batches
+  old_term_committed,        ///< a batch of an earlier term is committed by counting
+  ack_before_durable,        ///< a follower tells what it has not synced
+  own_undurable_counted,     ///< a leader counts itself with what it has not synced
+  unmatched_tail_acked,      ///< a follower tells its own tail, which the leader has not
+  stale_durability,          ///< news of batches that are no more count for those in their place
+  previous_term_unchecked,   ///< an append is taken wherever it fits by number
+  tail_cut_by_old_append,    ///< an append that ends earlier cuts off what lies behind it
+  duplicate_applied,         ///< batches that are there already are written again
+  commit_beyond_matched,     ///< a follower takes its own tail for committed
+  stale_term_accepted,       ///< a leader of a term that is over is followed
+  learner_counted,           ///< learners decide
+  eviction_shrinks_quorum,   ///< the majority is one of those that keep up
+  two_changes_at_once,       ///< a membership changes before the last change is committed
+  window_overrun,            ///< a follower gets more than its window
+  transfer_without_catch_up, ///< leadership goes to who lacks batches
+  read_unconfirmed,          ///< a leader reads without asking whether it still is one
+  majority_not_missed,       ///< a leader that nobody answers goes on
+  deposed_leader_acks,       ///< who leads no more acknowledges what its successor committed
   count
 };
+
+/// The first bug of replication.
+inline constexpr plant first_cluster_plant = plant::vote_not_persisted;
 
 #ifdef LANCE_PLANTS
 #ifndef LANCE_PLANT

@@ -206,7 +206,8 @@ std::string found_with(plant which, std::uint64_t seed) {
 bool run_planted(const arguments& given) {
   std::printf("%-26s %6s  %s\n", "planted bug", "seeds", "found by");
   std::size_t found = 0;
-  for (std::size_t i = 1; i < plant_kinds; ++i) {
+  constexpr auto last = static_cast<std::size_t>(lance::runtime::first_cluster_plant);
+  for (std::size_t i = 1; i < last; ++i) {
     std::uint64_t taken = 0;
     std::string how;
     while (taken < seeds_per_plant && how.empty())
@@ -215,8 +216,8 @@ bool run_planted(const arguments& given) {
                 how.empty() ? "NOBODY" : how.c_str());
     found += how.empty() ? 0 : 1;
   }
-  std::printf("%zu of %zu planted bugs found\n", found, plant_kinds - 1);
-  return found == plant_kinds - 1;
+  std::printf("%zu of %zu planted bugs found\n", found, last - 1);
+  return found == last - 1;
 }
 
 std::optional<arguments> parse(int count, char** words) {
