@@ -52,7 +52,7 @@ void raft::tick(moment at, raft_output& out) {
   begin_input(at, out);
   if (role_ == role::leader)
     lead_tick(out);
-  else if (at_.now_ns >= deadline_ns_ && members().votes(self_) && fit_)
+  else if (at_.now_ns >= deadline_ns_ && fit_ && may_campaign())
     campaign(true, false, out);
   end_input(out);
 }

@@ -143,6 +143,7 @@ class raft {
   [[nodiscard]] bool obsolete(const message& what, raft_output& out);
   // raft_election.cpp
   void campaign(bool pre, bool forced, raft_output& out);
+  [[nodiscard]] bool may_campaign() const;
   void count_vote(node_id from, raft_output& out);
   void on(const message& what, const vote_request& body, raft_output& out);
   void on(const message& what, const vote_reply& body, raft_output& out);

@@ -40,6 +40,19 @@ void raft::count_vote(node_id from, raft_output& out) {
     lead(out);
 }
 
+// Voters do, also those that are none any more in a change not known to be committed: it may stand
+// in nobody else's log, who then wait for a vote that only this member's log would deserve. Its own
+// vote does not count.
+bool raft::may_campaign() const {
+  if (members().votes(self_))
+    return true;
+  const auto& known = log_.members.before(log_.committed_end);
+  if (known.members.votes(self_))
+    return true;
+  const auto open = log_.members.within(log_.committed_end, log_.terms.end());
+  return std::ranges::any_of(open, [&](const auto& each) { return each.members.votes(self_); });
+}
+
 // A member votes whether or not it knows itself as a voter: who asks may know better.
 void raft::on(const message& what, const vote_request& body, raft_output& out) {
   const bool fresh =
