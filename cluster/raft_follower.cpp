@@ -12,9 +12,7 @@ using runtime::planted;
 
 void raft::follow(node_id leader, raft_output& out) {
   // Two leaders in one term: votes were given twice, and nothing that is decided holds.
-  LANCE_CHECK(role_ != role::leader &&
-                  (!leader_ || *leader_ == leader || planted(plant::stale_term_accepted)),
-              leader.value, term_.value);
+  LANCE_CHECK(role_ != role::leader && (!leader_ || *leader_ == leader), leader.value, term_.value);
   if (role_ != role::follower || !leader_)
     become_follower(term_, leader, out);
   wait_for_leader();

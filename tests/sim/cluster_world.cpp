@@ -85,6 +85,7 @@ class cluster_world {
   void start(cluster_node& node);
   void crash(cluster_node& node);
   void client_deed();
+  void read(cluster_node& node, std::size_t log);
   void ask_something(cluster_node& node, std::size_t log);
   void some_harm();
   void harm_lines();
@@ -277,7 +278,10 @@ void cluster_world::use_disk(cluster_node& node, std::size_t log) {
   if (!one.flushing && one.member->dirty()) {
     one.flushing = true;
     const bool slow = node.slow_until > loop_.now_ns();
-    const auto took = slow ? disks_.between(5, 60) * ms_in_ns : disks_.between(50, 1500) * us_in_ns;
+    // Slow is slower than an eviction, and now and then than an election.
+    const auto took = !slow                  ? disks_.between(50, 1500) * us_in_ns
+                      : disks_.below(4) == 0 ? disks_.between(60, 600) * ms_in_ns
+                                             : disks_.between(5, 60) * ms_in_ns;
     after(node, took, [this, &node, log, took, what = one.member->begin_flush()] {
       node.logs[log].flushing = false;
       act(node, log, [&](model_member& member, moment at) { member.end_flush(at, what, took); });
@@ -400,6 +404,8 @@ void cluster_world::client_deed() {
       continue;
     if (!quiet_ && traffic_.below(40) == 0)
       ask_something(node, log);
+    if (node.alive && traffic_.below(4) == 0)
+      read(node, log);
     if (!node.alive || !node.logs[log].member->core().accepting())
       continue;
     const auto id = next_id_++;
@@ -412,17 +418,21 @@ void cluster_world::client_deed() {
   }
 }
 
+void cluster_world::read(cluster_node& node, std::size_t log) {
+  auto& one = node.logs[log];
+  act(node, log, [&](model_member& member, moment at) {
+    const auto token = next_id_++;
+    one.reads[token] = logs_[log].promises->read_asked();
+    if (!member.read(at, token))
+      one.reads.erase(token);
+  });
+}
+
 void cluster_world::ask_something(cluster_node& node, std::size_t log) {
   const auto other = nodes_[traffic_.below(nodes_.size())].id;
-  auto& one = node.logs[log];
   const auto what = traffic_.below(10);
   act(node, log, [&](model_member& member, moment at) {
     if (what < 4) {
-      const auto token = next_id_++;
-      one.reads[token] = logs_[log].promises->read_asked();
-      if (!member.read(at, token))
-        one.reads.erase(token);
-    } else if (what < 6) {
       if (member.transfer(at, other))
         report_.counts.note(cluster_event::handed_over);
     } else {
@@ -536,7 +546,7 @@ void cluster_world::harm_node(cluster_node& node) {
   case 4:
   case 5:
     report_.counts.note(cluster_event::disk_slow);
-    node.slow_until = loop_.now_ns() + harm_.between(20, 400) * ms_in_ns;
+    node.slow_until = loop_.now_ns() + harm_.between(20, 800) * ms_in_ns;
     return;
   case 6:
     report_.counts.note(cluster_event::clock_jumped);

@@ -52,6 +52,12 @@ void replication_checker::looked_at(const model_member& member) {
   if (core.current_term() < seen_term)
     return report("terms never go back", member.self(), text(core.current_term().value));
   seen_term = core.current_term();
+  if (const auto leader = core.leader()) {
+    const auto elected = leaders_.find(seen_term);
+    if (elected == leaders_.end() || elected->second != *leader)
+      return report("only the leader of the term is followed", member.self(),
+                    "follows node " + text(leader->value) + " in term " + text(seen_term.value));
+  }
   const auto& log = core.log();
   const auto known = seen_committed_.find(member.self());
   const auto before = known == seen_committed_.end() ? member.disk.start : known->second;
