@@ -172,8 +172,9 @@ void raft::enter_term(term now, std::optional<node_id> vote, raft_output& out) {
     follower_.begin();
   term_ = now;
   vote_ = vote;
-  if (!planted(plant::vote_not_persisted) || !vote)
-    out.persist = vote_record{id_, term_, vote_};
+  out.persist = vote_record{id_, term_, vote_};
+  if (planted(plant::vote_not_persisted))
+    out.persist->vote.reset();
 }
 
 void raft::become_follower(term now, std::optional<node_id> leader, raft_output& out) {

@@ -43,7 +43,7 @@ constexpr std::uint64_t full_seeds = 1000;
 // Below, what happens seldom may not have happened at all: nothing is said about it.
 constexpr std::uint64_t judged_seeds = 100;
 // Seeds a planted bug may take before the checkers are called blind.
-constexpr std::uint64_t seeds_per_plant = 1000;
+constexpr std::uint64_t seeds_per_plant = 4000;
 
 std::uint64_t seed_now = 0;
 

@@ -141,10 +141,11 @@ void cluster_world::make_nodes() {
   network_ = std::make_unique<sim_network>(
       count, loop_, random_stream{report_.seed, concern::lines}, report_.counts);
   nodes_.resize(count);
+  const bool wild = shape_.coin(); // clocks; at the edge of what beats and elections bear
   for (std::size_t i = 0; i < count; ++i) {
     nodes_[i].id = node_id{static_cast<std::uint16_t>(i + 1)};
     nodes_[i].at = i;
-    nodes_[i].rate = shape_.between(800, 1250);
+    nodes_[i].rate = wild ? shape_.between(500, 2000) : shape_.between(800, 1250);
   }
   const auto logs = shape_.between(1, 2);
   for (std::uint32_t log = 0; log < logs; ++log) {
@@ -306,6 +307,10 @@ void cluster_world::use_disk(cluster_node& node, std::size_t log) {
 void cluster_world::send(cluster_node& node, std::size_t log, letter one) {
   logs_[log].promises->says(*node.logs[log].member, one.what);
   const auto to = std::size_t{one.what.to.value} - 1;
+  // Just after a vote is a good moment to die.
+  if (const auto* vote = std::get_if<vote_reply>(&one.what.body);
+      vote != nullptr && vote->granted && !vote->pre && !quiet_ && harm_.below(6) == 0)
+    node.die_in = harm_.below(6);
   told_.note(name_of(one.what), {one.what.from.value, one.what.to.value, one.what.in_term.value});
   const auto shared = std::make_shared<const letter>(std::move(one));
   network_->send(node.at, to, [this, log, to, from = node.at, shared] {
@@ -392,6 +397,12 @@ void cluster_world::crash(cluster_node& node) {
     one.member->crash(harm_.coin() ? 0 : harm_.below(loose + 1));
     report_.counts.note(cluster_event::batches_lost, had.value - one.member->disk.end().value);
   }
+  // Often it is back before the others have noticed.
+  if (!quiet_ && harm_.coin())
+    loop_.after(harm_.between(1, 15) * ms_in_ns, [this, &node, life = node.life] {
+      if (!node.alive && node.life == life)
+        start(node);
+    });
 }
 
 // -- clients and operators -----------------------------------------------------------------------
