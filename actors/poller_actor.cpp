@@ -400,17 +400,30 @@ void poller_actor::settle(log_slot& slot) {
   if (log.due_ns() < deadline_ns)
     home_lane().arm(*this, log.due_ns()); // a group lingers: before the next tick
   const auto progress = log.take_progress();
+  note_commits(slot, progress.groups > 0);
   slot.acks.durable(log.id(), progress.durable_next, *this);
   if (progress.failed)
     slot.acks.failed(log.id(), progress.failed_end, errc::io_failed, *this);
   report(slot, progress);
-  after_segment_end(slot);
+  after_segment_end(slot, progress.closed_segments > 0);
   if (progress.grant_changed)
     send(routes_.ingestion, log_grant{log.id(), progress.grant});
   if (progress.batches > 0)
     wake_followers(slot, false);
   if (log.closed() || closing_for_ || leaving(slot))
     advance_ends();
+}
+
+// `ended`: a commit of the log, after which the next one may have begun already.
+void poller_actor::note_commits(log_slot& slot, bool ended) {
+  const bool before = std::exchange(slot.writing, slot.log->writing());
+  if (before == slot.writing && !(before && ended))
+    return;
+  if (slot.writing)
+    read_budget_.commit_began();
+  if (before)
+    read_budget_.commit_ended();
+  reader_->allow(read_budget_.allowed_reads());
 }
 
 void poller_actor::report(log_slot& slot, const storage::log_progress& progress) {
@@ -504,6 +517,7 @@ void poller_actor::advance_ends() {
                 .emplace_back(std::make_unique<remove_job>(*this, slot.log->directory(), id,
                                                            slot.requester, slot.cookie))
                 .get();
+    note_commits(slot, false);
     slot.acks.fail_all(id, slot.deleting ? errc::topic_not_found : errc::io_failed, *this);
     // Not erased: settle() may be walking the list, and whom it skipped would stay marked for ever.
     std::replace(changed_.begin(), changed_.end(), &slot, static_cast<log_slot*>(nullptr));

@@ -78,6 +78,7 @@ class poller_actor final : public runtime::resident_actor<>,
     bool changed = false;
     storage::log_state seen_state = storage::log_state::open;
     std::uint64_t submitted_ns = 0; ///< of the oldest run not yet durable
+    bool writing = false;           ///< a commit of it is on its way, as the read budget knows
     bool dropping = false;          ///< segments are being removed
     bool ending_segment = false;    ///< retention looks again when it is closed
     std::optional<open_log> again;  ///< to be opened anew once it is closed
@@ -120,6 +121,7 @@ class poller_actor final : public runtime::resident_actor<>,
   void submit(sealed& message);
   void settle();
   void settle(log_slot& slot);
+  void note_commits(log_slot& slot, bool ended);
   void report(log_slot& slot, const storage::log_progress& progress);
   void serve_waiting();
   bool serve(runtime::message_ref<read_request>& request);
@@ -136,7 +138,7 @@ class poller_actor final : public runtime::resident_actor<>,
   // poller_upkeep.cpp
   void enforce_retention(log_slot& slot);
   void segment_left(const segment_ended& what);
-  void after_segment_end(log_slot& slot);
+  void after_segment_end(log_slot& slot, bool any_closed);
   void drop_before_batch(log_slot& slot, batch_number batch);
   void dropped(drop_job& job);
   void disk_level_changed(storage::disk_level level);

@@ -126,6 +126,9 @@ struct open_options {
   bool create = false; ///< make it when missing (an existing one is opened as it is)
   bool direct = false; ///< O_DIRECT where the file system can; else buffered
   bool read_only = false;
+  /// Buffered reads bring what is asked for and nothing ahead of it: how much the device does at a
+  /// time is then the caller's to say. The kernel reads up to some MiB ahead on its own account.
+  bool no_read_ahead = false;
 };
 
 /// What a file system has for us: `free` of `total` bytes. What is kept back for others (the root

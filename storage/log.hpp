@@ -116,6 +116,8 @@ struct log_progress {
   std::uint64_t group_bytes = 0;
   std::uint64_t write_ns = 0; ///< of the last group
   std::uint64_t flush_ns = 0;
+
+  std::uint64_t closed_segments = 0; ///< since the last call: these retention may drop
 };
 
 /// A batch found: the entry, and its number.

@@ -151,6 +151,7 @@ void log_writer::segment_closed() {
   }
   const auto closed = to_close_.pop();
   index_memory_ = closed.which->become_closed(std::move(*outcome));
+  ++progress_.closed_segments;
   note_change();
   close_next();
   try_finish_close();

@@ -21,9 +21,11 @@ constexpr std::uint32_t probe_judgements = 2, judgements_between_probes = 64;
 constexpr std::uint32_t probed_enough = 8;
 // Nobody writes any more after this long: a producer's pause between two bursts is shorter.
 constexpr std::uint64_t quiet_ns = 200 * ms_in_ns;
-// Two reads at a time bring all that eight bring here, and commits hardly notice them; eight made
-// their median four times as long.
-constexpr std::uint64_t pieces_at_first = 2;
+// The gaps between commits are for one read at first: what it leaves of the disk grows from there.
+constexpr std::uint64_t pieces_at_first = 1;
+// Of so many commits without a gap one is accompanied by reads: readers get on beside a producer
+// that takes all the disk gives, and most commits do not meet them.
+constexpr std::uint32_t commits_per_read = 3;
 
 } // namespace
 
@@ -37,6 +39,12 @@ void read_budget::experience::learn(std::uint64_t took_ns) noexcept {
     typical_ns -= typical_ns / median_step;
   best_ns = std::min(best_ns, typical_ns);
   ++probed;
+}
+
+void read_budget::commit_ended() noexcept {
+  --under_way_;
+  gapless_ = under_way_ == 0 ? 0 : (gapless_ + 1) % commits_per_read;
+  let_through_ = under_way_ > 0 && gapless_ == 0;
 }
 
 void read_budget::committed(std::uint64_t now_ns, std::uint64_t bytes,
@@ -91,6 +99,7 @@ void read_budget::end_probe() noexcept {
 }
 
 void read_budget::tick(std::uint64_t now_ns, bool pending) noexcept {
+  let_through_ = under_way_ > 0; // however long it takes
   if (!somebody_writes_ || now_ns - std::min(now_ns, last_commit_ns_) < quiet_ns)
     return;
   if (pending) { // the disk is lost in one commit: readers must not make it worse
@@ -102,6 +111,8 @@ void read_budget::tick(std::uint64_t now_ns, bool pending) noexcept {
 }
 
 std::uint32_t read_budget::allowed_reads() const noexcept {
+  if (under_way_ > 0)
+    return let_through_ ? 1 : 0;
   return static_cast<std::uint32_t>(
       std::max<std::uint64_t>(allowed_bytes_ / bounds_.piece_bytes, 1));
 }

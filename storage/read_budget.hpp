@@ -5,6 +5,10 @@
 //
 // Commits are compared with commits of about their size: a large one is slow by nature.
 //
+// And while a commit is on its way no read begins: a producer that leaves the disk idle at times has
+// it to itself, and readers have the rest. Where commits follow each other without a gap, one of
+// few lets a read at a time through.
+//
 // Pure and deterministic: samples and time go in. One per shard, on the poller's thread.
 #pragma once
 
@@ -26,13 +30,16 @@ class read_budget {
   explicit read_budget(read_bounds bounds) noexcept
       : bounds_(bounds), allowed_bytes_(bounds.most_bytes) {}
 
+  /// A commit is on its way to the disk; commit_ended() follows, whatever comes of it.
+  void commit_began() noexcept { ++under_way_; }
+  void commit_ended() noexcept;
   /// A commit group of so many bytes was written (and flushed) in `took_ns`.
   void committed(std::uint64_t now_ns, std::uint64_t bytes, std::uint64_t took_ns) noexcept;
   /// Time goes on; call every options::tick_ns or so. `pending`: commits are on their way.
   void tick(std::uint64_t now_ns, bool pending) noexcept;
 
   [[nodiscard]] std::uint64_t allowed_bytes() const noexcept { return allowed_bytes_; }
-  /// Reads of a piece each.
+  /// Reads of a piece each. 0: none begins now.
   [[nodiscard]] std::uint32_t allowed_reads() const noexcept;
 
  private:
@@ -59,6 +66,9 @@ class read_budget {
   std::uint32_t seen_ = 0, fast_ = 0, slow_ = 0; // commits since the last judgement
   std::uint32_t judgements_ = 0;                 // since the last probe ended, or in it
   std::uint64_t after_probe_bytes_ = 0;
+  std::uint32_t under_way_ = 0; // commits
+  std::uint32_t gapless_ = 0;   // commits that ended while others were under way, in a row
+  bool let_through_ = false;    // reads, although a commit is under way
   bool probing_ = false;
   bool somebody_writes_ = false;
 };

@@ -199,7 +199,7 @@ read_operation::progress::step read_operation::progress::begin_disk_batch() {
   }
   if (!slot) {
     if (home->under_way_ >= home->depth_) {
-      home->wait(*operation);
+      home->waiting_.push(*operation);
       return step::waiting;
     }
     slot = true;
@@ -269,6 +269,10 @@ void read_operation::progress::take_slice(byte_view bytes) {
 }
 
 read_operation::progress::step read_operation::progress::read_more() {
+  if (home->depth_ == 0) {
+    home->begun_.push(*operation);
+    return step::waiting;
+  }
   const auto begin = align_down(consumed, block_bytes);
   // As far as this operation may want; what is durable later is not in the buffer then.
   const auto wanted_end =
@@ -368,7 +372,7 @@ reader::reader(runtime::buffer_pool& pool, const options& chosen)
 }
 
 reader::~reader() {
-  LANCE_CHECK(under_way_ == 0 && first_waiting_ == nullptr, under_way_);
+  LANCE_CHECK(under_way_ == 0 && waiting_.empty(), under_way_);
 }
 
 void reader::start(read_operation& operation, log& from) {
@@ -399,10 +403,17 @@ void reader::start(read_operation& operation, log& from) {
   progress.run();
 }
 
-void reader::wait(read_operation& operation) {
+void reader::line::push(read_operation& operation) noexcept {
   operation.next_waiting_ = nullptr;
-  (last_waiting_ != nullptr ? last_waiting_->next_waiting_ : first_waiting_) = &operation;
-  last_waiting_ = &operation;
+  (last != nullptr ? last->next_waiting_ : first) = &operation;
+  last = &operation;
+}
+
+read_operation& reader::line::pop() noexcept {
+  auto& next = *std::exchange(first, first->next_waiting_);
+  if (first == nullptr)
+    last = nullptr;
+  return next;
 }
 
 void reader::finish(read_operation& operation, const result<read_outcome>& outcome) {
@@ -416,17 +427,15 @@ void reader::finish(read_operation& operation, const result<read_outcome>& outco
 }
 
 void reader::allow(std::uint32_t operations) {
-  depth_ = std::clamp(operations, 1U, most_);
+  depth_ = std::min(operations, most_);
   start_waiting();
 }
 
 void reader::start_waiting() {
-  while (first_waiting_ != nullptr && under_way_ < depth_) {
-    auto* next = std::exchange(first_waiting_, first_waiting_->next_waiting_);
-    if (first_waiting_ == nullptr)
-      last_waiting_ = nullptr;
-    next->progress_->run();
-  }
+  while (!begun_.empty() && depth_ > 0)
+    begun_.pop().progress_->run();
+  while (!waiting_.empty() && under_way_ < depth_)
+    waiting_.pop().progress_->run();
 }
 
 } // namespace lance::storage

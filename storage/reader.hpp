@@ -3,7 +3,8 @@
 // is durable, nor past the limit the caller gives (the committed end).
 //
 // One per shard, on the poller's thread. At most options::read_depth operations use the disk at one
-// time, less when the owner says so; further ones wait their turn in the order they came.
+// time, less when the owner says so; further ones wait their turn in the order they came. None at
+// all: those that have begun stop before their next piece, too.
 #pragma once
 
 #include <cstdint>
@@ -84,8 +85,8 @@ class reader {
   /// its parts are read alone, or a reader in small pieces would read it once per piece. A batch
   /// that does not verify is noted in the log's damage list, and refused from there afterwards.
   void start(read_operation& operation, log& from);
-  /// From now on so many operations use the disk at one time: at least one, at most as many as the
-  /// options say. Those under way go on.
+  /// From now on so many operations use the disk at one time, at most as many as the options say.
+  /// Those under way go on, but with 0 only as far as they have asked the disk already.
   void allow(std::uint32_t operations);
   [[nodiscard]] std::uint32_t under_way() const noexcept { return under_way_; }
   [[nodiscard]] std::uint64_t disk_bytes() const noexcept { return disk_bytes_; }
@@ -95,7 +96,14 @@ class reader {
 
  private:
   friend class read_operation;
-  void wait(read_operation& operation);
+  /// Operations that wait, in the order they came.
+  struct line {
+    void push(read_operation& operation) noexcept;
+    read_operation& pop() noexcept;
+    [[nodiscard]] bool empty() const noexcept { return first == nullptr; }
+    read_operation* first = nullptr;
+    read_operation* last = nullptr;
+  };
   void finish(read_operation& operation, const result<read_outcome>& outcome);
   void start_waiting();
 
@@ -106,8 +114,8 @@ class reader {
   std::uint64_t disk_bytes_ = 0;
   std::uint64_t disk_reads_ = 0;
   std::uint64_t disk_reads_done_ = 0;
-  read_operation* first_waiting_ = nullptr;
-  read_operation* last_waiting_ = nullptr;
+  line begun_;   // they have their slot and wait for their next piece
+  line waiting_; // for a slot
 };
 
 } // namespace lance::storage

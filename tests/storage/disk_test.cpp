@@ -2,11 +2,13 @@
 // through io_uring with and without registered buffers.
 #include "storage/posix_disk.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "bench_of_log.hpp"
@@ -122,6 +124,36 @@ struct whole_read final : read_request {
     WARN("skipped: this machine refuses " << name_of(which));                                      \
     return;                                                                                        \
   }
+
+TEST_CASE("without read-ahead a buffered read brings into memory what it asks for", "[disk]") {
+  place here{backend::inline_calls};
+  constexpr std::size_t size = 4 * MiB;
+  constexpr std::size_t piece = 64 * KiB;
+  {
+    auto data = *here.door->open("f", {.create = true});
+    REQUIRE(data->write_now(0, std::vector<std::byte>(size, std::byte{7})));
+  }
+  const auto resident = [] {
+    const int file = ::open("f", O_RDONLY);
+    auto* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+    ::close(file);
+    REQUIRE(memory != MAP_FAILED);
+    std::vector<unsigned char> pages(size / 4096);
+    REQUIRE(::mincore(memory, size, pages.data()) == 0);
+    ::munmap(memory, size);
+    return std::count_if(pages.begin(), pages.end(), [](auto page) { return (page & 1) != 0; });
+  };
+  auto data = *here.door->open("f", {.read_only = true, .no_read_ahead = true});
+  REQUIRE(data->forget_cached());
+  if (resident() > 0) {
+    WARN("skipped: this file system keeps its pages");
+    return;
+  }
+  std::vector<std::byte> into(piece);
+  for (std::size_t at = 0; at < 4; ++at) // as a reader goes on, which invites read-ahead
+    REQUIRE(data->read_now(at * piece, into));
+  CHECK(resident() == 4 * piece / 4096);
+}
 
 TEST_CASE("a file writes its parts, flushes, and reads to its end", "[disk]") {
   const auto which = GENERATE(backend::inline_calls, backend::helper_thread, backend::ring,

@@ -43,6 +43,8 @@ TEST_CASE("the first commit takes reads back, silence gives them again", "[read_
   one.commit(300);
   CHECK(one.budget.allowed_reads() == 1); // to see what commits take beside one
   one.commit(300, probe - 1);
+  CHECK(one.budget.allowed_reads() == 1);
+  one.commit(300, 16 * 4);
   CHECK(one.budget.allowed_reads() == 2);
   one.pass_ms(100, false);
   CHECK(one.budget.allowed_reads() == 2);
@@ -56,7 +58,7 @@ TEST_CASE("commits that take what they take at best let reads grow, step by step
           "[read_budget]") {
   writer one;
   one.commit(300, probe + 16);
-  CHECK(one.budget.allowed_bytes() == 2 * 256 * KiB + 64 * KiB);
+  CHECK(one.budget.allowed_bytes() == 256 * KiB + 64 * KiB);
   one.commit(300, 16 * 30);
   CHECK(one.budget.allowed_bytes() == 2 * MiB);
 }
@@ -141,4 +143,49 @@ TEST_CASE("the budget finds the depth at which commits take half as long again a
   const auto mean = static_cast<double>(sum) / 19'000;
   CHECK(mean > 1.2);
   CHECK(mean < 4.5);
+}
+
+TEST_CASE("while a commit is on its way no read begins", "[read_budget]") {
+  writer one;
+  one.budget.commit_began();
+  CHECK(one.budget.allowed_reads() == 0); // the very first, too
+  one.budget.commit_began();
+  one.budget.commit_ended();
+  CHECK(one.budget.allowed_reads() == 0);
+  one.budget.commit_ended();
+  CHECK(one.budget.allowed_reads() == 8);
+}
+
+TEST_CASE("of commits without a gap one in three lets a read through", "[read_budget]") {
+  writer one;
+  one.commit(300, probe + 16 * 30);
+  one.budget.commit_began();
+  std::uint32_t let_through = 0;
+  for (int i = 0; i < 30; ++i) { // the next one begins when the one before ends
+    one.budget.commit_began();
+    one.budget.commit_ended();
+    CHECK(one.budget.allowed_reads() <= 1);
+    let_through += one.budget.allowed_reads();
+  }
+  CHECK(let_through == 10);
+  one.budget.commit_ended();
+  CHECK(one.budget.allowed_reads() == 8);
+  for (int i = 0; i < 30; ++i) { // with gaps, readers have these
+    one.budget.commit_began();
+    CHECK(one.budget.allowed_reads() == 0);
+    one.budget.commit_ended();
+    CHECK(one.budget.allowed_reads() == 8);
+  }
+}
+
+TEST_CASE("a commit that takes for ever does not stop readers", "[read_budget]") {
+  writer one;
+  one.budget.commit_began();
+  for (const bool pending : {false, true}) {
+    one.pass_ms(50, pending);
+    CHECK(one.budget.allowed_reads() == 1);
+  }
+  one.budget.commit_ended();
+  one.budget.commit_began();
+  CHECK(one.budget.allowed_reads() == 0);
 }

@@ -345,7 +345,7 @@ TEST_CASE("more reads than the depth wait their turn, and all are answered", "[r
   }
 }
 
-TEST_CASE("fewer reads at a time when the owner says so, more again, never none", "[reader]") {
+TEST_CASE("fewer reads at a time when the owner says so, none, more again", "[reader]") {
   setup how = many_buffers();
   how.chosen.read_depth = 3;
   world here{how};
@@ -365,11 +365,15 @@ TEST_CASE("fewer reads at a time when the owner says so, more again, never none"
     return std::count_if(reads.begin(), reads.end(), [](const auto& one) { return one->done; });
   };
   CHECK(with.under_way() == 3);
-  with.allow(0);
+  with.allow(1);
   CHECK(with.under_way() == 3); // these go on
   while (done() < 3)
     here.door.step();
   CHECK(with.under_way() == 1);
+  with.allow(0);
+  here.door.settle();
+  CHECK(done() == 4);
+  CHECK(with.under_way() == 0);
   with.allow(2);
   CHECK(with.under_way() == 2);
   with.allow(100);
@@ -378,6 +382,34 @@ TEST_CASE("fewer reads at a time when the owner says so, more again, never none"
   CHECK(done() == 12);
   for (std::size_t i = 0; i < rooms.size(); ++i)
     CHECK(rooms[i] == here.part(i * 10'000, 1000));
+}
+
+TEST_CASE("reads that have begun stop before their next piece", "[reader]") {
+  world here{many_buffers()};
+  here.append({300'000, 300'000});
+  here.bench.settle();
+  here.forget_memory();
+  const auto pool = *runtime::buffer_pool::make({8, 64 * KiB, -1, false});
+  reader with{*pool, options{}};
+  std::vector<std::vector<std::byte>> rooms(2, std::vector<std::byte>(300'000));
+  std::vector<std::unique_ptr<sync_read>> reads;
+  for (std::size_t i = 0; i < rooms.size(); ++i) {
+    reads.push_back(std::make_unique<sync_read>());
+    reads.back()->start = byte_offset{i * 300'000};
+    reads.back()->into = rooms[i];
+    with.start(*reads.back(), here.bench.log());
+  }
+  with.allow(0);
+  here.door.settle();
+  CHECK(with.disk_reads() == 2);
+  CHECK(with.disk_reads_done() == 2);
+  CHECK(with.under_way() == 2);
+  with.allow(1);
+  here.door.settle();
+  for (std::size_t i = 0; i < rooms.size(); ++i) {
+    REQUIRE(reads[i]->done);
+    CHECK(rooms[i] == here.part(i * 300'000, 300'000));
+  }
 }
 
 TEST_CASE("a read under way survives the removal of its segment", "[reader]") {

@@ -252,6 +252,16 @@ class Interval(RetentionTest):
         self.assertEqual(self.client.read_all(topic), b"still here")
 
 
+class SegmentBySegment(RetentionTest):
+    CONFIG = CONFIG + "[retention]\ninterval_s = 3600\n"
+
+    def test_a_busy_topic_is_cut_to_its_size_as_its_segments_close(self):
+        topic = self.client.create_with_retention("busy", 0, 24 * MIB)["id"]
+        self.ingest_mib(topic, 60)
+        self.wait_start("busy", lambda start: start >= 24 * MIB)
+        self.assertLessEqual(self.extent("busy")["bytes"], 36 * MIB)
+
+
 class Unlimited(RetentionTest):
     def test_zero_keeps_everything(self):
         topic = self.client.create("kept")["id"]
