@@ -423,7 +423,7 @@ void poller_actor::note_commits(log_slot& slot, bool ended) {
     read_budget_.commit_began();
   if (before)
     read_budget_.commit_ended();
-  reader_->allow(read_budget_.allowed_reads());
+  allow_reads();
 }
 
 void poller_actor::report(log_slot& slot, const storage::log_progress& progress) {
@@ -443,7 +443,7 @@ void poller_actor::report(log_slot& slot, const storage::log_progress& progress)
     slot.submitted_ns = slot.acks.empty() ? 0 : now;
     read_budget_.committed(now, progress.group_bytes / progress.groups,
                            progress.write_ns + progress.flush_ns);
-    reader_->allow(read_budget_.allowed_reads());
+    allow_reads();
   }
   if (progress.state == slot.seen_state)
     return;
@@ -839,11 +839,16 @@ void poller_actor::show_disk_work() {
                static_cast<double>(started - finished) + static_cast<double>(writing));
 }
 
+void poller_actor::allow_reads() {
+  reader_->allow_read_ahead(!read_budget_.somebody_writes());
+  reader_->allow(read_budget_.allowed_reads());
+}
+
 void poller_actor::budget_reads(std::uint64_t now_ns) {
   const bool pending = std::any_of(
       logs_.begin(), logs_.end(), [](const auto& entry) { return entry.second.submitted_ns != 0; });
   read_budget_.tick(now_ns, pending);
-  reader_->allow(read_budget_.allowed_reads());
+  allow_reads();
 }
 
 void poller_actor::arm_timer(std::uint64_t now_ns) {

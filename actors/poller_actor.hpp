@@ -121,6 +121,7 @@ class poller_actor final : public runtime::resident_actor<>,
   void submit(sealed& message);
   void settle();
   void settle(log_slot& slot);
+  void allow_reads();
   void note_commits(log_slot& slot, bool ended);
   void report(log_slot& slot, const storage::log_progress& progress);
   void serve_waiting();

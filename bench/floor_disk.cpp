@@ -53,6 +53,8 @@ class descriptor {
 };
 
 void prepare_file(const disk_write_plan& plan) {
+  if (!plan.written)
+    ::unlink(plan.path.c_str());
   const descriptor file(plan.path, O_CREAT | O_WRONLY | O_DIRECT | O_CLOEXEC);
   struct stat facts {};
   if (::fstat(file.get(), &facts) != 0)
@@ -148,8 +150,11 @@ nlohmann::json measure_disk_writes(const disk_write_plan& plan) {
     now = then;
     bytes += plan.write_bytes;
     position += plan.write_bytes;
-    if (position + plan.write_bytes > plan.file_bytes)
-      position = 0;
+    if (position + plan.write_bytes <= plan.file_bytes)
+      continue;
+    if (!plan.written)
+      break; // from here on the blocks would not be new ones
+    position = 0;
   }
   auto json = rates(bytes, now - began, own_cpu_seconds() - cpu);
   json["write"] = taken.summary();

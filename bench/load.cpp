@@ -28,6 +28,7 @@ struct choices {
   double seconds = 2;
   double warm_up_seconds = 0.3;
   std::string durability = "fsync";
+  std::uint64_t max_bytes = 0;
   std::string name = "bench";
   unsigned connections = 1;
   bool keep = false;
@@ -58,10 +59,12 @@ std::uint64_t in_ns(double seconds) {
 }
 
 std::uint32_t create_topic(load_connection& connection, const std::string& name,
-                           const std::string& durability) {
+                           const choices& chosen) {
   wire::topic_change_request request;
   request.name = name;
-  request.policy.durability = wire::parse_durability(durability);
+  request.policy.durability = wire::parse_durability(chosen.durability);
+  if (chosen.max_bytes > 0)
+    request.policy.max_bytes = chosen.max_bytes;
   const auto json = wire::encode(request);
   const auto reply =
       connection.ask(wire::command::create_topic_x, as_bytes(json), wire::command::topic_response);
@@ -112,8 +115,7 @@ void ingest(const choices& chosen) {
   std::vector<std::uint32_t> topics;
   std::vector<std::unique_ptr<ingest_worker>> workers;
   for (unsigned i = 0; i < chosen.connections; ++i) {
-    topics.push_back(
-        create_topic(control, chosen.name + "-" + std::to_string(i), chosen.durability));
+    topics.push_back(create_topic(control, chosen.name + "-" + std::to_string(i), chosen));
     workers.push_back(std::make_unique<ingest_worker>(chosen, log_id{topics.back()}));
   }
   const bool counts_frames = chosen.ingest.frames > 0;
@@ -192,6 +194,7 @@ void describe_ingest(CLI::App& command, choices& chosen) {
   auto& plan = chosen.ingest;
   command.add_option("--durability", chosen.durability, "of the topics made for this run")
       ->check(CLI::IsMember({"fsync", "written", "memory"}));
+  command.add_option("--max-bytes", chosen.max_bytes, "to which they are cut; 0: not at all");
   command.add_option("--name", chosen.name, "first part of the topics' names");
   command.add_option("--connections", chosen.connections, "each with a thread and a topic")
       ->check(CLI::Range(1, 64));

@@ -12,6 +12,9 @@ FRAME_HEADER, FETCH_HEAD = 44, 16
 FETCH_BYTES = MIB
 WIDE_BYTES = 8 << 30
 READ_SECONDS_MAX = 90
+FLOOR_NEW_BYTES = 4 << 30  # more than a floor writes in its time
+RECYCLED_BYTES = 512 * MIB  # four segments: one in work, the others dropped and begun in turn
+RECYCLED_WARM_UP = 1.0  # until segments are begun in files of dropped ones
 WARM_FRAMES = 192  # of 128 KiB: 24 MiB, half of the smallest tail cache on machines that bench
 STAGES = (("parse", "lance_stage_seconds", 'stage="parse"'),
           ("queue", "lance_stage_seconds", 'stage="queue"'),
@@ -75,19 +78,29 @@ class Questions:
                     numbers[f"stage_{stage}_p99_us"] = found["p99"]
         return numbers, got
 
-    def _disk(self, size, seconds):
-        """Bare write and flush both ways; the faster one is the floor."""
+    def _disk(self, size, seconds, new=False):
+        """Bare write and flush both ways; the faster one is the floor. `new`: into blocks that were
+        only allocated, as those of a log's next segment are, which cost a file system more."""
         both = {}
+        place = ("--file", self.floor_file)
+        if new:
+            place = ("--file", self.floor_file + ".new", "--unwritten", "--file-bytes",
+                     FLOOR_NEW_BYTES)
         for form, words in (("linked", ()), ("calls", ("--calls",))):
-            both[form] = self._floor("write", "--file", self.floor_file, "--size", size,
-                                     "--seconds", seconds, *words)
+            both[form] = self._floor("write", *place, "--size", size, "--seconds", seconds, *words)
+        if new:
+            os.unlink(place[1])
         return both
 
-    def _disk_rate(self, numbers):
-        both = self._disk(_aligned(numbers["write_kib"] * KIB), self.seconds / 2)
+    def _disk_rate(self, numbers, new=True):
+        """Beside what the broker wrote: the same writes, into the kind of blocks it had."""
+        size = _aligned(numbers["write_kib"] * KIB)
+        both = self._disk(size, self.seconds / 2, new)
+        other = self._disk(size, self.seconds / 2, not new)
         numbers["floor_linked_mb_s"] = both["linked"]["mb_per_s"]
         numbers["floor_calls_mb_s"] = both["calls"]["mb_per_s"]
-        numbers["floor_mb_s"] = max(both[form]["mb_per_s"] for form in both)
+        numbers["floor_mb_s"] = max(each["mb_per_s"] for each in both.values())
+        numbers["floor_other_mb_s"] = max(each["mb_per_s"] for each in other.values())
         numbers["ratio"] = numbers["broker_mb_s"] / numbers["floor_mb_s"]
         return numbers
 
@@ -109,6 +122,12 @@ class Questions:
         numbers, got = self._ingest("--batch", 128, "--window", 8)
         numbers["records_s"] = numbers["frames_s"] * 128
         return self._disk_rate(numbers)
+
+    def recycled_ingest(self):
+        """The same into a topic of bounded size, whose files are used again."""
+        numbers, _ = self._ingest("--batch", 128, "--window", 8, "--max-bytes", RECYCLED_BYTES,
+                                  "--warm-up", RECYCLED_WARM_UP)
+        return self._disk_rate(numbers, new=False)
 
     def one_in_flight(self):
         numbers, _ = self._ingest("--batch", 1, "--window", 1)
@@ -238,9 +257,9 @@ class Questions:
 
     @staticmethod
     def room_needed(cold_bytes, rounds, seconds):
-        """Bytes of disk a run may use: the cold logs, the floor's file, and the topics of one
+        """Bytes of disk a run may use: the cold logs, the floor's files, and the topics of one
         question at a time at two GB/s, none of which is kept."""
-        return cold_bytes + 512 * MIB + int(2 * GB * (seconds + 1)) + rounds * 64 * MIB
+        return cold_bytes + 512 * MIB + FLOOR_NEW_BYTES + int(2 * GB * (seconds + 1)) + rounds * 64 * MIB
 
 
 def enough_room(directory, needed):

@@ -24,8 +24,11 @@ ACKS = ("ack p50 / p99 / p99.9", ("ack_p50_us", "ack_p99_us", "ack_p999_us"), "u
 CPU = ("broker CPU, load CPU", ("broker_cpu_s_per_gb", "load_cpu_s_per_gb"), "s/GB")
 BROKER = ("broker", "broker_mb_s", "MB/s")
 WRITES = ("broker's mean write", "write_kib", "KiB")
-DISK = [("floor: write+flush of that size", "floor_mb_s", "MB/s"),
-        ("  linked in io_uring, by calls", ("floor_linked_mb_s", "floor_calls_mb_s"), "MB/s")]
+DISK = [("floor: write+flush, into new blocks", "floor_mb_s", "MB/s"),
+        ("  linked in io_uring, by calls", ("floor_linked_mb_s", "floor_calls_mb_s"), "MB/s"),
+        ("  into blocks written before", "floor_other_mb_s", "MB/s")]
+AGAIN = [("floor: write+flush, same blocks again", "floor_mb_s", "MB/s"), DISK[1],
+         ("  into new blocks", "floor_other_mb_s", "MB/s")]
 LOOPBACK = [("floor: loopback, one way", "floor_mb_s", "MB/s"),
             ("  its sender's CPU", "floor_sender_cpu_s_per_gb", "s/GB")]
 SMALL = [BROKER, ("frames", "frames_s", "/s"), ACKS, CPU, *LOOPBACK]
@@ -47,6 +50,8 @@ PLAN = [
     ("durable", "durable ingest: 1 KiB records, 128 per frame, 1,024 in flight, fsync",
      "durable_ingest", (), ">= 0.7", [BROKER, ("records", "records_s", "/s"), ACKS, CPU, WRITES,
                                       *DISK]),
+    ("durable", "the same into a topic cut to 512 MiB, which uses its files again",
+     "recycled_ingest", (), "", [BROKER, ACKS, CPU, WRITES, *AGAIN]),
     ("latency", "one 1 KiB batch in flight, fsync", "one_in_flight", (), "<= 1.5",
      [("broker, ack p50 / p99 / p99.9",) + ACKS[1:],
       ("floor: write+flush + round trip, p50", "floor_p50_us", "us"),

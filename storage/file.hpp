@@ -100,6 +100,11 @@ class file {
   /// reads come from the device from here on. After a failed flush the memory may hold bytes that
   /// the device never got, and that the system takes for written.
   virtual result<> forget_cached() = 0;
+  /// A buffered file. Without, reads bring what is asked for and nothing ahead of it, so that how
+  /// much the device does at a time is the caller's to say: the system reads up to some MiB ahead on
+  /// its own account. With, as a file is opened, it is as fast as it gets. Any number of times: what
+  /// changes nothing costs nothing.
+  virtual void set_read_ahead(bool wanted) noexcept = 0;
   /// Cold; a buffered file. Fewer bytes than asked only where the file ends.
   virtual result<std::size_t> read_now(std::uint64_t position, byte_span into) = 0;
   /// Cold; a buffered file. All of it or an error.
@@ -126,9 +131,6 @@ struct open_options {
   bool create = false; ///< make it when missing (an existing one is opened as it is)
   bool direct = false; ///< O_DIRECT where the file system can; else buffered
   bool read_only = false;
-  /// Buffered reads bring what is asked for and nothing ahead of it: how much the device does at a
-  /// time is then the caller's to say. The kernel reads up to some MiB ahead on its own account.
-  bool no_read_ahead = false;
 };
 
 /// What a file system has for us: `free` of `total` bytes. What is kept back for others (the root

@@ -301,7 +301,7 @@ file& log::file_to_read(const std::shared_ptr<segment>& in, std::uint64_t bytes)
   reread_share share{*environment.reread, facts.file_bytes};
   auto buffered = environment.door->open(
       layout::join(policy.directory, layout::closed_name(facts.id, facts.last_ns)),
-      {.read_only = true, .no_read_ahead = true});
+      {.read_only = true});
   if (!buffered) { // then the device is what there is
     in->habit.distrust();
     return in->data();

@@ -179,6 +179,7 @@ void log_writer::flush_written(result<> outcome) {
     return fence(outcome.error(), "flush_failed");
   flushed_batches_ = written_batches_;
   last_flush_ns_ = now();
+  note_change(); // nothing is being written any more
   pump(now());
 }
 

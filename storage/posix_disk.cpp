@@ -68,8 +68,6 @@ class posix_disk final : public disk {
     }
     if (descriptor < 0)
       return fail(errc::io_failed, errno);
-    if (how.no_read_ahead)
-      (void)::posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM); // refused: only more is read
     if (options_.ring != nullptr)
       return std::make_unique<uring_file>(descriptor, direct, *options_.ring);
     return std::make_unique<posix_file>(descriptor, direct, options_.helper);

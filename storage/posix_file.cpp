@@ -211,6 +211,11 @@ result<> posix_file::forget_cached() {
   return refused == 0 ? result<>{} : fail(errc::io_failed, refused);
 }
 
+void posix_file::set_read_ahead(bool wanted) noexcept {
+  if (std::exchange(read_ahead_, wanted) != wanted) // refused: only more or less is read
+    (void)::posix_fadvise(descriptor_, 0, 0, wanted ? POSIX_FADV_NORMAL : POSIX_FADV_RANDOM);
+}
+
 result<std::size_t> posix_file::read_now(std::uint64_t position, byte_span into) {
   return read_all(descriptor_, direct_, position, into);
 }

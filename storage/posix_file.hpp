@@ -23,6 +23,7 @@ class posix_file : public file {
   result<std::uint64_t> size() override;
   result<> sync() override;
   result<> forget_cached() override;
+  void set_read_ahead(bool wanted) noexcept override;
   result<std::size_t> read_now(std::uint64_t position, byte_span into) override;
   result<> write_now(std::uint64_t position, byte_view data) override;
   result<std::uint64_t> next_data(std::uint64_t position) override;
@@ -34,6 +35,7 @@ class posix_file : public file {
  private:
   int descriptor_;
   bool direct_;
+  bool read_ahead_ = true;
   runtime::blocking_thread* helper_;
 };
 

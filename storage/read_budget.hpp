@@ -39,6 +39,9 @@ class read_budget {
   void tick(std::uint64_t now_ns, bool pending) noexcept;
 
   [[nodiscard]] std::uint64_t allowed_bytes() const noexcept { return allowed_bytes_; }
+  [[nodiscard]] bool somebody_writes() const noexcept {
+    return somebody_writes_ || under_way_ > 0;
+  }
   /// Reads of a piece each. 0: none begins now.
   [[nodiscard]] std::uint32_t allowed_reads() const noexcept;
 

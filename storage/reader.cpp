@@ -288,6 +288,8 @@ read_operation::progress::step read_operation::progress::read_more() {
   ++home->disk_reads_;
   auto& file = from->file_to_read(in, into.size());
   through_cache = &file != &in->data();
+  if (through_cache)
+    file.set_read_ahead(home->read_ahead_);
   file.read(*this);
   return std::exchange(returned, false) ? after_read()
                                         : step::waiting; // some files are done before they return

@@ -88,6 +88,9 @@ class reader {
   /// From now on so many operations use the disk at one time, at most as many as the options say.
   /// Those under way go on, but with 0 only as far as they have asked the disk already.
   void allow(std::uint32_t operations);
+  /// Whether what comes through the page cache may be read ahead of what is asked for: more than is
+  /// allowed, then.
+  void allow_read_ahead(bool allowed) noexcept { read_ahead_ = allowed; }
   [[nodiscard]] std::uint32_t under_way() const noexcept { return under_way_; }
   [[nodiscard]] std::uint64_t disk_bytes() const noexcept { return disk_bytes_; }
   /// Reads of the disk, since the reader was made.
@@ -111,6 +114,7 @@ class reader {
   const std::uint32_t most_;
   std::uint32_t depth_;
   std::uint32_t under_way_ = 0;
+  bool read_ahead_ = true;
   std::uint64_t disk_bytes_ = 0;
   std::uint64_t disk_reads_ = 0;
   std::uint64_t disk_reads_done_ = 0;

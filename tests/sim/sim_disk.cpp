@@ -39,6 +39,7 @@ class sim_file final : public storage::file {
   result<std::uint64_t> size() override;
   result<> sync() override;
   result<> forget_cached() override;
+  void set_read_ahead(bool) noexcept override {}
   result<std::size_t> read_now(std::uint64_t position, byte_span into) override;
   result<> write_now(std::uint64_t position, byte_view data) override;
   result<std::uint64_t> next_data(std::uint64_t position) override;

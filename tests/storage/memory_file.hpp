@@ -33,6 +33,7 @@ class memory_file final : public file {
   result<std::uint64_t> size() override { return bytes.size(); }
   result<> sync() override { return {}; }
   result<> forget_cached() override { return {}; }
+  void set_read_ahead(bool) noexcept override {}
   result<std::size_t> read_now(std::uint64_t position, byte_span into) override {
     if (position >= bytes.size())
       return 0U;

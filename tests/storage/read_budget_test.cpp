@@ -149,6 +149,7 @@ TEST_CASE("while a commit is on its way no read begins", "[read_budget]") {
   writer one;
   one.budget.commit_began();
   CHECK(one.budget.allowed_reads() == 0); // the very first, too
+  CHECK(one.budget.somebody_writes());
   one.budget.commit_began();
   one.budget.commit_ended();
   CHECK(one.budget.allowed_reads() == 0);
