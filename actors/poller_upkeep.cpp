@@ -41,9 +41,10 @@ void poller_actor::segment_left(const segment_ended& what) {
   log_changed(*slot.log);
 }
 
-// Called when the log has changed. An ended segment that is closed by now may go. And where segments
-// come they go, one for one and not by the interval: so the files that are dropped are enough to be
-// the next ones, and a fast log needs no disk for what it would write within an interval.
+// Called when the log has changed. An ended segment that is closed by now may go. And where
+// segments come they go, one for one and not by the interval: so the files that are dropped are
+// enough to be the next ones, and a fast log needs no disk for what it would write within an
+// interval.
 void poller_actor::after_segment_end(log_slot& slot, bool any_closed) {
   const bool ended = slot.ending_segment && !slot.log->ending();
   if (ended)

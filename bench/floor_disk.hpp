@@ -15,8 +15,9 @@ struct disk_write_plan {
   std::uint64_t file_bytes = 0;   ///< the writes go round in a written one, else end with it
   std::size_t write_bytes = 4096; ///< multiple of 4096
   double seconds = 1;
-  bool linked = true;  ///< io_uring write linked to fdatasync; else pwrite, then fdatasync
-  bool written = true; ///< the file's blocks are written beforehand, not only allocated as a log's are
+  bool linked = true; ///< io_uring write linked to fdatasync; else pwrite, then fdatasync
+  bool written =
+      true; ///< the file's blocks are written beforehand, not only allocated as a log's are
 };
 
 /// Aligned O_DIRECT writes of one size, each flushed before the next begins.

@@ -209,7 +209,8 @@ constexpr key key_table[] = {
     {"retention", "interval_s", kind::duration,
      [](config& c) -> field { return &c.retention.interval_s; },
      "How often old segments are looked for; besides when a segment is full, and when the disk "
-     "fills up.", 1, 24 * 3600},
+     "fills up.",
+     1, 24 * 3600},
     {"retention", "max_age_s", kind::duration,
      [](config& c) -> field { return &c.retention.max_age_s; },
      "Age at which segments of topics without a policy of their own go; 0: never."},

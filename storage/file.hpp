@@ -101,9 +101,9 @@ class file {
   /// the device never got, and that the system takes for written.
   virtual result<> forget_cached() = 0;
   /// A buffered file. Without, reads bring what is asked for and nothing ahead of it, so that how
-  /// much the device does at a time is the caller's to say: the system reads up to some MiB ahead on
-  /// its own account. With, as a file is opened, it is as fast as it gets. Any number of times: what
-  /// changes nothing costs nothing.
+  /// much the device does at a time is the caller's to say: the system reads up to some MiB ahead
+  /// on its own account. With, as a file is opened, it is as fast as it gets. Any number of times:
+  /// what changes nothing costs nothing.
   virtual void set_read_ahead(bool wanted) noexcept = 0;
   /// Cold; a buffered file. Fewer bytes than asked only where the file ends.
   virtual result<std::size_t> read_now(std::uint64_t position, byte_span into) = 0;

@@ -5,9 +5,9 @@
 //
 // Commits are compared with commits of about their size: a large one is slow by nature.
 //
-// And while a commit is on its way no read begins: a producer that leaves the disk idle at times has
-// it to itself, and readers have the rest. Where commits follow each other without a gap, one of
-// few lets a read at a time through.
+// And while a commit is on its way no read begins: a producer that leaves the disk idle at times
+// has it to itself, and readers have the rest. Where commits follow each other without a gap, one
+// of few lets a read at a time through.
 //
 // Pure and deterministic: samples and time go in. One per shard, on the poller's thread.
 #pragma once
@@ -39,9 +39,7 @@ class read_budget {
   void tick(std::uint64_t now_ns, bool pending) noexcept;
 
   [[nodiscard]] std::uint64_t allowed_bytes() const noexcept { return allowed_bytes_; }
-  [[nodiscard]] bool somebody_writes() const noexcept {
-    return somebody_writes_ || under_way_ > 0;
-  }
+  [[nodiscard]] bool somebody_writes() const noexcept { return somebody_writes_ || under_way_ > 0; }
   /// Reads of a piece each. 0: none begins now.
   [[nodiscard]] std::uint32_t allowed_reads() const noexcept;
 
