@@ -197,6 +197,16 @@ void uring::write(operation& done, int file, byte_view data, std::uint64_t posit
   own(entry, done);
 }
 
+void uring::write(operation& done, int file, std::span<const iovec> pieces, std::uint64_t position,
+                  bool link) {
+  auto* entry = next_entry(ring_->raw, enters_, &done);
+  ::io_uring_prep_writev(entry, file, pieces.data(), static_cast<unsigned>(pieces.size()),
+                         position);
+  if (link)
+    entry->flags |= IOSQE_IO_LINK;
+  own(entry, done);
+}
+
 void uring::read(operation& done, int file, byte_span into, std::uint64_t position,
                  const buffer_pool* pool) {
   auto* entry = next_entry(ring_->raw, enters_, &done);

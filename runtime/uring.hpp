@@ -4,8 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
+
+#include <sys/uio.h>
 
 #include "runtime/buffer_pool.hpp"
 #include "runtime/bytes.hpp"
@@ -53,6 +56,10 @@ class uring {
   /// is cancelled (-ECANCELED) if this one fails or is short.
   void write(operation& done, int file, byte_view data, std::uint64_t position,
              const buffer_pool* pool, bool link = false);
+  /// The same of several pieces of memory, one behind the other in the file. `pieces` must stay
+  /// until completion, as what they name; at most IOV_MAX of them.
+  void write(operation& done, int file, std::span<const iovec> pieces, std::uint64_t position,
+             bool link = false);
   void read(operation& done, int file, byte_span into, std::uint64_t position,
             const buffer_pool* pool);
   /// fdatasync of the file.

@@ -1,7 +1,9 @@
 #include "storage/uring_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <vector>
 
 #include "runtime/check.hpp"
 #include "storage/options.hpp"
@@ -15,9 +17,11 @@ std::uint64_t counted(std::uint64_t bytes, bool direct) noexcept {
   return direct ? align_down(bytes, block_bytes) : bytes;
 }
 
-// One write request on its way: all parts side by side, then the flush. With a single part the
-// flush is submitted linked behind it; whenever the link may not have held (a short write, a chain
-// cut by a full submission ring) the flush is done again, after the parts.
+// One write request on its way: its parts as one write, and the flush linked behind it, so that the
+// device goes from one to the other without us. What of the parts a short write leaves follows part
+// by part; whenever the link may not have held (a short write, a chain cut by a full submission
+// ring) the flush is done again, after the parts. Parts that do not follow each other in the file
+// go side by side.
 class uring_write final : public request_scratch {
  public:
   void start(runtime::uring& ring, int descriptor, bool direct, write_request& request) {
@@ -29,15 +33,21 @@ class uring_write final : public request_scratch {
     failure_ = 0;
     under_way_ = 1; // held until all is submitted
     reported_ = flushed_ = false;
-    const bool linked = request.flush && request.parts.size() == 1;
+    const bool together = gather(request);
+    const bool linked = request.flush && (together || request.parts.size() == 1);
     while (parts_.size() < request.parts.size())
       parts_.emplace_back(*this, parts_.size());
     const auto enters = ring.enters();
     for (std::size_t i = 0; i < request.parts.size(); ++i) {
       parts_[i].done = 0;
-      submit(i, linked);
+      if (!together)
+        submit(i, linked);
     }
     parts_left_ = request.parts.size();
+    if (together) {
+      ++under_way_;
+      ring.write(all_, descriptor, pieces_, request.parts.front().position, linked);
+    }
     if (linked)
       submit_flush();
     flush_counts_ = ring.enters() == enters;
@@ -58,6 +68,28 @@ class uring_write final : public request_scratch {
     void complete(std::int32_t result, bool) override { home.flush_done(result); }
     uring_write& home;
   };
+
+  struct all_operation final : runtime::operation {
+    explicit all_operation(uring_write& owner) : home(owner) {}
+    void complete(std::int32_t result, bool) override { home.all_done(result); }
+    uring_write& home;
+  };
+
+  // Several parts that are one stretch of the file, into pieces_.
+  bool gather(const write_request& request) {
+    const auto& parts = request.parts;
+    if (parts.size() < 2 || parts.size() > pieces_max)
+      return false;
+    pieces_.clear();
+    for (auto place = parts.front().position; const auto& part : parts) {
+      if (part.position != place)
+        return false;
+      place += part.data.size();
+      // The kernel only reads from it.
+      pieces_.push_back({const_cast<std::byte*>(part.data.data()), part.data.size()});
+    }
+    return true;
+  }
 
   void submit(std::size_t index, bool linked) {
     const auto& part = request_->parts[index];
@@ -93,6 +125,26 @@ class uring_write final : public request_scratch {
       }
     }
     --parts_left_;
+    advance();
+  }
+
+  // What of the whole was written goes to the parts in their order, each of which then ends as if
+  // it had gone alone; those that were not reached go now.
+  void all_done(std::int32_t result) {
+    const bool reaches_all = result <= 0; // the same failure, or no progress
+    auto left = static_cast<std::uint64_t>(std::max(result, 0));
+    for (std::size_t i = 0; i < request_->parts.size(); ++i) {
+      const auto mine = std::min<std::uint64_t>(left, request_->parts[i].data.size());
+      left -= mine;
+      if (mine == 0 && !reaches_all) {
+        flush_counts_ = false;
+        submit(i, false);
+        continue;
+      }
+      ++under_way_;
+      part_done(i, reaches_all ? result : static_cast<std::int32_t>(mine));
+    }
+    --under_way_;
     advance();
   }
 
@@ -132,6 +184,9 @@ class uring_write final : public request_scratch {
   int descriptor_ = -1;
   bool direct_ = false;
   write_request* request_ = nullptr;
+  static constexpr std::size_t pieces_max = 1024; // IOV_MAX
+  all_operation all_{*this};
+  std::vector<iovec> pieces_;        // of all_
   std::deque<part_operation> parts_; // a deque: the kernel holds their addresses
   flush_operation flush_{*this};
   std::size_t parts_left_ = 0;

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench_of_log.hpp"
@@ -124,6 +126,51 @@ struct whole_read final : read_request {
     WARN("skipped: this machine refuses " << name_of(which));                                      \
     return;                                                                                        \
   }
+
+TEST_CASE("a write that ends short goes on behind what was written, and says what stopped it",
+          "[disk]") {
+  const auto which = GENERATE(backend::inline_calls, backend::helper_thread, backend::ring,
+                              backend::ring_buffered);
+  place here{which};
+  SKIP_WITHOUT(here, which)
+  INFO(name_of(which));
+  const auto pool = *runtime::buffer_pool::make({8, 64 * KiB, -1, false});
+  auto data = *here.door->open("f", {.create = true, .direct = true});
+  std::vector<runtime::buffer_ref> buffers;
+  whole_write writing;
+  for (std::size_t i = 0; i < 4; ++i) {
+    buffers.push_back(pool->take());
+    std::memset(buffers.back().data(), static_cast<int>('a' + i), 64 * KiB);
+    writing.parts.push_back({i * 64 * KiB, {buffers.back().data(), 64 * KiB}, pool.get()});
+  }
+  writing.flush = true;
+  // The system writes up to its limit for a file, and refuses what comes behind it.
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit small{100 * KiB, before.rlim_max};
+  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  data->write(writing);
+  while (!writing.done)
+    here.drive();
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, ignored);
+  REQUIRE_FALSE(writing.outcome);
+  CHECK(writing.outcome.error().system == EFBIG);
+  CHECK_FALSE(writing.all_parts);
+  CHECK(*data->size() == 100 * KiB);
+  std::vector<std::byte> there(100 * KiB);
+  REQUIRE(here.door->open("f", {.read_only = true}).value()->read_now(0, there));
+  CHECK(there.front() == std::byte{'a'});
+  CHECK(there.back() == std::byte{'b'});
+
+  writing.done = writing.all_parts = false; // and all of it where there is room
+  data->write(writing);
+  while (!writing.done)
+    here.drive();
+  CHECK(writing.outcome);
+  CHECK(*data->size() == 256 * KiB);
+}
 
 TEST_CASE("without read-ahead a buffered read brings into memory what it asks for", "[disk]") {
   place here{backend::inline_calls};
