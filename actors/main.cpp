@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "actors/choice.hpp"
 #include "actors/system.hpp"
 #include "config/keys.hpp"
 #include "config/nearest.hpp"

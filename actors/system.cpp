@@ -18,6 +18,7 @@
 
 #include "actors/access_watch.hpp"
 #include "actors/certificate_watch.hpp"
+#include "actors/choice.hpp"
 #include "actors/disk_watch.hpp"
 #include "actors/http.hpp"
 #include "actors/ingestion_actor.hpp"
@@ -47,44 +48,6 @@ namespace {
 constexpr const char* version = "0.1.0";
 /// Recovery of a large data directory may take its time; an operator sees its progress meanwhile.
 constexpr auto start_limit = std::chrono::minutes{24 * 60};
-
-/// What the machine gives and what was chosen for it.
-struct choice {
-  runtime::machine machine;
-  runtime::placement plan;
-  runtime::uring_capabilities capabilities;
-  bool use_uring = false;
-  std::string backend; ///< "io_uring", "io_uring (buffers not registered)", "pwritev"
-};
-
-choice choose(const config::config& values) {
-  choice made;
-  made.machine = runtime::read_machine(
-      {.nic_pci_addr = values.network.nic_pci_addr, .data_dir = values.node.data_dir});
-  if (values.numa.nic_node >= 0)
-    made.machine.nic_node = static_cast<int>(values.numa.nic_node);
-  if (values.numa.nvme_node >= 0)
-    made.machine.nvme_node = static_cast<int>(values.numa.nvme_node);
-  runtime::placement_request request;
-  request.network = static_cast<unsigned>(values.lanes.network);
-  request.ingest = static_cast<unsigned>(values.lanes.ingest);
-  request.io = static_cast<unsigned>(values.lanes.io);
-  for (const auto cpu : values.lanes.cpus)
-    request.cpus.push_back(static_cast<int>(cpu));
-  request.idle = values.lanes.idle == config::lane_idle::spin   ? runtime::idle_request::spin
-                 : values.lanes.idle == config::lane_idle::park ? runtime::idle_request::park
-                                                                : runtime::idle_request::automatic;
-  request.numa = values.numa.enabled;
-  request.memory_bytes = values.io.buffer_bytes;
-  request.chunk_bytes = values.io.batch_size;
-  made.plan = runtime::place(made.machine, request);
-  made.capabilities = runtime::probe_uring();
-  made.use_uring = made.capabilities.available && values.io.backend != config::io_backend::pwritev;
-  made.backend = !made.use_uring                        ? "pwritev"
-                 : made.capabilities.registered_buffers ? "io_uring"
-                                                        : "io_uring (buffers not registered)";
-  return made;
-}
 
 std::int64_t seconds_now(const runtime::clock& clock) {
   return static_cast<std::int64_t>(clock.wall_ns() / s_in_ns);
@@ -189,19 +152,6 @@ result<std::unique_ptr<shard_memory>> make_shard_memory(const choice& chosen,
 }
 
 } // namespace
-
-std::string describe_placement(const config::config& values) {
-  const auto chosen = choose(values);
-  std::string text = "\n# chosen for this machine\n# backend: " + chosen.backend + "\n# lanes:";
-  for (const auto& lane : chosen.plan.lanes)
-    text += " cpu" + (lane.cpu < 0 ? std::string{"*"} : std::to_string(lane.cpu)) +
-            (lane.idle == runtime::idle_policy::spin ? "/spin" : "/park");
-  text += "\n# shards: " + std::to_string(chosen.plan.shards.size()) +
-          "\n# memory for buffers: " + std::to_string(chosen.plan.memory.total / MiB) + " MiB\n";
-  for (const auto& sentence : chosen.plan.why)
-    text += "# " + sentence + "\n";
-  return text;
-}
 
 /// Members in the order of their making; destroyed in the opposite one.
 struct server::parts {

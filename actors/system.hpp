@@ -20,9 +20,6 @@ struct bound_addresses {
   std::string metrics;
 };
 
-/// Lanes, backend and memory as chosen for this machine, as comment lines for --print-config.
-[[nodiscard]] std::string describe_placement(const config::config& values);
-
 /// What only the files themselves can show to be wrong (certificates, keys). Empty: nothing is.
 [[nodiscard]] std::string check_files(const config::config& values);
 
