@@ -12,9 +12,6 @@ namespace lance::actors {
 
 namespace {
 
-// Connections that wait to be accepted: a burst of a thousand clients must not be turned away.
-constexpr int backlog = 1024;
-
 std::string bound_address(int descriptor) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
@@ -61,7 +58,7 @@ result<listening_socket> listen_on(const std::string& address, bool share_port,
       ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   }
   if (descriptor < 0 || ::bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 ||
-      ::listen(descriptor, backlog) != 0) {
+      ::listen(descriptor, listen_backlog) != 0) {
     const int error = errno;
     if (descriptor >= 0)
       ::close(descriptor);

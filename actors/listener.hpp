@@ -7,6 +7,9 @@
 
 namespace lance::actors {
 
+/// Connections that wait to be accepted: a burst of a thousand clients must not be turned away.
+inline constexpr int listen_backlog = 1024;
+
 struct listening_socket {
   int descriptor = -1;
   std::string address; ///< as bound: "127.0.0.1:41234", "[::1]:1992"

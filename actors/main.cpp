@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "actors/choice.hpp"
+#include "actors/doctor/doctor.hpp"
 #include "actors/system.hpp"
 #include "config/keys.hpp"
 #include "config/nearest.hpp"
@@ -29,6 +31,7 @@ struct arguments {
   std::string gen_config;
   bool print_config = false;
   bool check = false;
+  std::optional<lance::actors::doctor::doctor_options> doctor;
   std::vector<std::pair<std::string, std::string>> flags;
 };
 
@@ -147,6 +150,8 @@ int run(const arguments& given) {
   }
   const auto from =
       lance::config::load({given.file, lance::config::process_environment(), given.flags});
+  if (given.doctor)
+    return lance::actors::doctor::run_doctor(from, *given.doctor, std::cout, std::cerr);
   for (const auto& notice : from.notices)
     std::cerr << "lance: notice: " << notice << '\n';
   for (const auto& error : from.errors)
@@ -212,6 +217,17 @@ int main(int count, char** values) {
             given.flags.emplace_back(path, text);
           },
           std::string{key.comment});
+  app.fallthrough(); // keys' flags may stand behind a command
+  lance::actors::doctor::doctor_options doctor;
+  auto* diagnosis = app.add_subcommand(
+      "doctor", "say what this machine gives, what of it a node would use, and what to do about "
+                "the rest; exit code 0: all well, 1: warnings, 2: it would not run");
+  diagnosis->add_flag("--json", doctor.json, "one JSON object instead of text");
+  diagnosis->add_flag("--apply", doctor.apply,
+                      "steer the network card's interrupts away from the lanes (as root)");
+  diagnosis->add_option("--root", doctor.root, "look for /proc and /sys below this directory")
+      ->check(CLI::ExistingDirectory);
+  diagnosis->callback([&] { given.doctor = doctor; });
   try {
     app.parse(count, values);
   } catch (const CLI::ParseError& error) {

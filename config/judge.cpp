@@ -90,8 +90,7 @@ class judgement {
       const bool encrypted = path == "network.bind" && !values_.tls.cert.empty();
       // The peers' port is not opened alone.
       const bool off = address->empty() || path == "network.peer_bind" || encrypted;
-      if (!off && !address->starts_with("127.") && !address->starts_with("localhost:") &&
-          !address->starts_with("[::1]:"))
+      if (!off && !on_loopback(*address))
         note(path, "= \"" + *address +
                        "\" is open to the network without encryption or "
                        "authentication");
@@ -140,6 +139,11 @@ class judgement {
 };
 
 } // namespace
+
+bool on_loopback(std::string_view address) noexcept {
+  return address.starts_with("127.") || address.starts_with("localhost:") ||
+         address.starts_with("[::1]:");
+}
 
 void judge(loaded& loaded) {
   judgement{loaded}.run();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/load.hpp"
@@ -15,5 +16,8 @@ void judge(loaded& loaded);
 /// Notices about keys that name hardware this machine does not have; LANCE runs without it.
 [[nodiscard]] std::vector<std::string> absent_hardware(const config& values,
                                                        const runtime::machine& machine);
+
+/// Whether an address of a listener, as configured, can be reached from this machine only.
+[[nodiscard]] bool on_loopback(std::string_view address) noexcept;
 
 } // namespace lance::config

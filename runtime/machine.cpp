@@ -47,31 +47,15 @@ std::optional<Number> number_file(const fs::path& path) {
 
 // -- processors ------------------------------------------------------------------------------
 
-// Numbers of a kernel list such as "0-3,8,10-11".
-std::vector<int> cpu_list(const std::string& text) {
-  constexpr int most = 1 << 16; // no kernel numbers CPUs beyond it: a bound for a mangled file
-  std::vector<int> ids;
-  std::stringstream parts{text};
-  for (std::string part; std::getline(parts, part, ',');) {
-    const auto dash = part.find('-');
-    const auto first = number_in<int>(part.substr(0, dash));
-    const auto last = dash == std::string::npos ? first : number_in<int>(part.substr(dash + 1));
-    if (!first || !last || *first < 0 || *last >= most)
-      continue;
-    for (int id = *first; id <= *last; ++id)
-      ids.push_back(id);
-  }
-  return ids;
-}
-
 void read_cpus(machine& into, const machine_sources& sources) {
   const fs::path base = sources.root + "/sys/devices/system/cpu";
-  auto ids = cpu_list(first_line(base / "online").value_or(""));
+  auto ids = parse_cpu_list(first_line(base / "online").value_or(""));
   if (ids.empty())
     ids = sources.allowed;
   for (const int id : ids) {
     const auto topology = base / ("cpu" + std::to_string(id)) / "topology";
-    const auto siblings = cpu_list(first_line(topology / "thread_siblings_list").value_or(""));
+    const auto siblings =
+        parse_cpu_list(first_line(topology / "thread_siblings_list").value_or(""));
     machine_cpu cpu;
     cpu.id = id;
     cpu.core = siblings.empty() ? id : siblings.front();
@@ -134,12 +118,23 @@ void least(double& limit, double found) {
     limit = found;
 }
 
+// "nr_throttled 12" among the lines of cpu.stat, which both versions write alike.
+void read_throttling(machine& into, const fs::path& group) {
+  constexpr std::string_view name = "nr_throttled ";
+  std::ifstream file{group / "cpu.stat"};
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with(name))
+      if (const auto count = number_in<std::uint64_t>(line.substr(name.size())))
+        into.cpu_throttled = std::max(into.cpu_throttled, *count);
+}
+
 void read_cpu_quota(machine& into, const std::string& root) {
   const fs::path base = root + "/sys/fs/cgroup";
   for (const auto& mount : {base, base / "unified"})
     if (const auto group = cgroup_path(root, ""))
       each_group(mount, *group, [&](const fs::path& path) {
         const auto line = first_line(path / "cpu.max").value_or("max"); // "50000 100000"
+        read_throttling(into, path);
         const auto space = line.find(' ');
         const auto quota = number_in<double>(line);
         if (space != std::string::npos && quota)
@@ -150,6 +145,7 @@ void read_cpu_quota(machine& into, const std::string& root) {
     if (const auto group = cgroup_path(root, "cpu"))
       each_group(base / mount, *group, [&](const fs::path& path) {
         const auto quota = number_file<double>(path / "cpu.cfs_quota_us"); // -1: none
+        read_throttling(into, path);
         const auto period = number_file<double>(path / "cpu.cfs_period_us");
         if (quota && period && *period > 0)
           least(into.cpu_quota, *quota / *period);
@@ -212,6 +208,36 @@ int disk_node(const std::string& root, const std::string& data_dir) {
 }
 
 } // namespace
+
+std::vector<int> parse_cpu_list(const std::string& text) {
+  constexpr int most = 1 << 16; // no kernel numbers CPUs beyond it: a bound for a mangled file
+  std::vector<int> ids;
+  std::stringstream parts{text};
+  for (std::string part; std::getline(parts, part, ',');) {
+    const auto dash = part.find('-');
+    const auto first = number_in<int>(part.substr(0, dash));
+    const auto last = dash == std::string::npos ? first : number_in<int>(part.substr(dash + 1));
+    if (!first || !last || *first < 0 || *last >= most)
+      continue;
+    for (int id = *first; id <= *last; ++id)
+      ids.push_back(id);
+  }
+  return ids;
+}
+
+std::string show_cpu_list(const std::vector<int>& cpus) {
+  std::string text;
+  for (std::size_t i = 0; i < cpus.size();) {
+    auto end = i + 1;
+    while (end < cpus.size() && cpus[end] == cpus[end - 1] + 1)
+      ++end;
+    text += (text.empty() ? "" : ",") + std::to_string(cpus[i]);
+    if (end - i > 1)
+      text += '-' + std::to_string(cpus[end - 1]);
+    i = end;
+  }
+  return text;
+}
 
 machine read_machine(const machine_question& question, const machine_sources& sources) {
   machine answer;

@@ -17,6 +17,7 @@ struct machine_cpu {
 struct machine {
   std::vector<machine_cpu> cpus;
   double cpu_quota = 0;                 ///< CPUs' worth of time granted by the cgroup; 0: no limit
+  std::uint64_t cpu_throttled = 0;      ///< periods in which that quota was used up and all waited
   std::uint64_t memory_limit_bytes = 0; ///< the cgroup's limit or the machine's memory, the smaller
   int node_count = 1;
   bool nic_found = false; ///< the named network card is there
@@ -42,5 +43,10 @@ struct machine_sources {
 };
 [[nodiscard]] machine read_machine(const machine_question& question,
                                    const machine_sources& sources);
+
+/// Numbers of a kernel list such as "0-3,8,10-11"; what is no number is left out.
+[[nodiscard]] std::vector<int> parse_cpu_list(const std::string& text);
+/// The shortest kernel list of these numbers, which are sorted.
+[[nodiscard]] std::string show_cpu_list(const std::vector<int>& cpus);
 
 } // namespace lance::runtime

@@ -101,6 +101,29 @@ uring_capabilities probe_uring() noexcept {
   return found;
 }
 
+std::optional<std::vector<std::string>> missing_uring_operations() {
+  constexpr std::array<std::pair<int, const char*>, 10> used{
+      {{IORING_OP_NOP, "nop"},
+       {IORING_OP_READ, "read"},
+       {IORING_OP_WRITE, "write"},
+       {IORING_OP_READ_FIXED, "read_fixed"},
+       {IORING_OP_WRITE_FIXED, "write_fixed"},
+       {IORING_OP_FSYNC, "fsync"},
+       {IORING_OP_ACCEPT, "accept"},
+       {IORING_OP_RECV, "recv"},
+       {IORING_OP_SEND, "send"},
+       {IORING_OP_ASYNC_CANCEL, "async_cancel"}}};
+  auto* probe = ::io_uring_get_probe();
+  if (probe == nullptr)
+    return std::nullopt;
+  std::vector<std::string> missing;
+  for (const auto& [operation, name] : used)
+    if (::io_uring_opcode_supported(probe, operation) == 0)
+      missing.emplace_back(name);
+  ::io_uring_free_probe(probe);
+  return missing;
+}
+
 uring::uring(const uring_capabilities& capabilities)
     : capabilities_(capabilities), ring_(std::make_unique<ring>()),
       wake_operation_(std::make_unique<wake_operation>(*this)) {}

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ struct uring_capabilities {
 
 /// Tries out what the ring can do here. Makes and destroys small rings; any thread, at start.
 [[nodiscard]] uring_capabilities probe_uring() noexcept;
+
+/// The operations that uring uses and this kernel does not know, by name: none where io_uring is
+/// complete. Nothing when it cannot be asked.
+[[nodiscard]] std::optional<std::vector<std::string>> missing_uring_operations();
 
 struct uring_options {
   unsigned submission_depth = 4096; ///< entries; completions get twice as many

@@ -33,6 +33,7 @@ SHELLS = ["runtime/*",
           "storage/posix_*", "storage/uring_file.*", "storage/segment.*",
           "actors/network_actor.cpp", "actors/listener.cpp", "actors/http.cpp",
           "actors/system.cpp", "actors/main.cpp",
+          "actors/doctor/probes.cpp", "actors/doctor/interrupts.cpp",
           "client/connection.cpp", "client/wakeup.cpp", "client/offset_store.cpp",
           "client/cli/*.cpp"]
 
@@ -49,7 +50,8 @@ FOREIGN = {
     "lz4*.h": ["wire/compress.cpp"],
     "zstd*.h": ["wire/compress.cpp"],
     "isa-l*": ["wire/checksum.cpp"],
-    "nlohmann/*": ["wire/control*.cpp", "client/cli/*.cpp", "actors/http*.cpp", "actors/main.cpp"],
+    "nlohmann/*": ["wire/control*.cpp", "client/cli/*.cpp", "actors/http*.cpp", "actors/main.cpp",
+                   "actors/doctor/report.cpp"],
     "toml++/*": ["config/load.cpp"],
     "civetweb.h": ["actors/http.cpp"],
     "CLI/*": ["client/cli/*", "actors/main.cpp"],
@@ -71,6 +73,7 @@ FOREIGN = {
     "pthread.h": ["runtime/*"],
     "sched.h": ["runtime/*"],
     "*intrin.h": ["wire/checksum.cpp", "runtime/*"],
+    "ifaddrs.h": SHELLS,
     "linux/*": ["runtime/*"],
 }
 FREE_OF_LIMITS = ("tests/", "bench/")

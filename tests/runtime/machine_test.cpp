@@ -63,10 +63,12 @@ TEST_CASE("the second version of cgroups: the tightest limit on the way up holds
       .file("/proc/meminfo", "MemTotal:       24683520 kB")
       .file("/sys/fs/cgroup/pods/one/cpu.max", "max 100000")
       .file("/sys/fs/cgroup/pods/cpu.max", "150000 100000")
+      .file("/sys/fs/cgroup/pods/cpu.stat", "usage_usec 5\nnr_periods 90\nnr_throttled 12")
       .file("/sys/fs/cgroup/pods/one/memory.max", "268435456")
       .file("/sys/fs/cgroup/pods/memory.max", "max");
   const auto m = tree.read();
   CHECK(m.cpu_quota == 1.5);
+  CHECK(m.cpu_throttled == 12);
   CHECK(m.memory_limit_bytes == 256 * MiB);
 }
 
@@ -92,6 +94,14 @@ TEST_CASE("the first version of cgroups, and unlimited in its words") {
   const auto m = tree.read();
   CHECK(m.cpu_quota == 3);
   CHECK(m.memory_limit_bytes == GiB);
+}
+
+TEST_CASE("lists of CPUs are read and written as the kernel does") {
+  CHECK(parse_cpu_list("0-3,8,10-11") == std::vector{0, 1, 2, 3, 8, 10, 11});
+  CHECK(parse_cpu_list("").empty());
+  CHECK(show_cpu_list({0, 1, 2, 3, 8, 10, 11}) == "0-3,8,10-11");
+  CHECK(show_cpu_list({7}) == "7");
+  CHECK(show_cpu_list({}).empty());
 }
 
 TEST_CASE("mangled files leave the defaults") {

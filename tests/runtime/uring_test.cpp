@@ -73,6 +73,14 @@ struct scratch_file {
 
 } // namespace
 
+TEST_CASE("where io_uring works, no operation that is used is missing") {
+  const auto missing = missing_uring_operations();
+  if (make_ring() == nullptr)
+    return;
+  REQUIRE(missing.has_value());
+  CHECK(missing->empty());
+}
+
 TEST_CASE("the probe says what a ring can do, or why there is none", "[uring]") {
   const auto found = probe_uring();
   if (!found.available) {
