@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "actors/choice.hpp"
+#include "actors/dev_node.hpp"
 #include "actors/doctor/doctor.hpp"
 #include "actors/system.hpp"
 #include "config/keys.hpp"
@@ -32,6 +33,7 @@ struct arguments {
   bool print_config = false;
   bool check = false;
   std::optional<lance::actors::doctor::doctor_options> doctor;
+  unsigned dev_nodes = 0;
   std::vector<std::pair<std::string, std::string>> flags;
 };
 
@@ -135,7 +137,7 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   return exit_usage;
 }
 
-int run(const arguments& given) {
+int run(const arguments& given, const std::string& throwaway = {}) {
   if (!given.gen_config.empty()) {
     if (given.gen_config == "-") {
       std::cout << lance::config::gen_config();
@@ -188,12 +190,41 @@ int run(const arguments& given) {
               << lance::describe_error(written.error()) << '\n';
     return exit_failed;
   }
+  if (!throwaway.empty())
+    std::cout << lance::actors::greeting_of_dev_node((*server)->addresses(), throwaway)
+              << std::flush;
   const int code = serve(**server, given, from, wanted);
   if (!from.values.node.ready_file.empty())
     ::unlink(from.values.node.ready_file.c_str());
-  if (code != 0)
+  if (code != 0 && throwaway.empty())
     std::_Exit(code); // what is left under way belongs to peers that would not let go
-  return 0;
+  return code;
+}
+
+int run_dev(arguments given) {
+  if (given.dev_nodes != 1) {
+    std::cerr << "lance: dev -n " << given.dev_nodes
+              << ": a cluster is not built yet (replication); -n 1 is one node\n";
+    return exit_usage;
+  }
+  auto directory = lance::actors::throwaway_directory::make();
+  if (!directory) {
+    std::cerr << "lance: dev: no directory can be made below $TMPDIR: "
+              << lance::describe_error(directory.error()) << '\n';
+    return exit_failed;
+  }
+  std::string refusal;
+  given.flags = lance::actors::flags_of_dev_node(given.flags, directory->path(), refusal);
+  if (!refusal.empty()) {
+    std::cerr << "lance: " << refusal << '\n';
+    return exit_usage;
+  }
+  const int code = run(given, directory->path());
+  if (code != 0) {
+    directory->remove();
+    std::_Exit(code); // as above
+  }
+  return code;
 }
 
 } // namespace
@@ -228,10 +259,18 @@ int main(int count, char** values) {
   diagnosis->add_option("--root", doctor.root, "look for /proc and /sys below this directory")
       ->check(CLI::ExistingDirectory);
   diagnosis->callback([&] { given.doctor = doctor; });
+  unsigned dev_nodes = 1;
+  auto* dev = app.add_subcommand(
+      "dev",
+      "run a throw-away node on free ports of loopback; prints where it is and the line that "
+      "makes lnc talk to it, and removes what it kept when it ends");
+  dev->add_option("-n", dev_nodes, "nodes; more than one: not built yet (replication)");
+  dev->callback([&] { given.dev_nodes = dev_nodes; });
+  app.require_subcommand(0, 1);
   try {
     app.parse(count, values);
   } catch (const CLI::ParseError& error) {
     return report_usage(app, error);
   }
-  return run(given);
+  return dev->parsed() ? run_dev(std::move(given)) : run(given);
 }

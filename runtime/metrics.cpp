@@ -131,7 +131,7 @@ constexpr metric_table table{
     },
     {
         row(gauge::connections_active, "lance_connections_active", "Client connections open now."),
-        row(gauge::pending_io, "lance_pending_io_count", "File operations under way."),
+        row(gauge::pending_io, "lance_pending_io", "File operations under way."),
         row(gauge::fenced_logs, "lance_fenced_logs",
             "Logs that take no more writes because a write or flush failed."),
         row(gauge::damaged_batches, "lance_damaged_batches",
@@ -169,7 +169,7 @@ constexpr metric_table table{
         row(gauge::cluster_leader_id, "lance_cluster_leader_id", "Node that leads the cluster."),
         row(gauge::cluster_current_term, "lance_cluster_current_term",
             "Term of the cluster; 0 alone."),
-        row(gauge::cluster_node_count, "lance_cluster_node_count", "Nodes of the cluster."),
+        row(gauge::cluster_node_count, "lance_cluster_nodes", "Nodes of the cluster."),
         row(gauge::cluster_healthy_nodes, "lance_cluster_healthy_nodes",
             "Nodes that are connected, this one included."),
         row(gauge::cluster_is_leader, "lance_cluster_is_leader", "1 where this node leads."),

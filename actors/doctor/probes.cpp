@@ -82,6 +82,16 @@ std::string nearest_directory(const std::string& path) {
   return "/";
 }
 
+// Something that is no directory is where the directory, or one on the way to it, is to be.
+bool is_in_the_way(const std::string& path) {
+  std::error_code failed;
+  for (auto up = fs::absolute(path, failed).lexically_normal(); up != up.root_path();
+       up = up.parent_path())
+    if (fs::exists(up, failed))
+      return !fs::is_directory(up, failed);
+  return false;
+}
+
 // A file without a name: gone with its last descriptor, whatever ends this process.
 descriptor nameless_file(const std::string& directory, int flags) {
   descriptor made{::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | flags, 0600)};
@@ -138,8 +148,7 @@ bool somebody_holds(const std::string& lock) {
 disk_facts probe_disk(const std::string& data_dir) {
   disk_facts found;
   found.looked_at = nearest_directory(data_dir);
-  std::error_code ignored;
-  if (found.looked_at != data_dir && fs::exists(data_dir, ignored))
+  if (is_in_the_way(data_dir))
     found.error = ENOTDIR;
   else if (::access(found.looked_at.c_str(), W_OK | X_OK) != 0)
     found.error = errno;

@@ -183,7 +183,7 @@ TEST_CASE("the table has one row for each enumerator and every series once") {
                                  "lance_numa_misaligned_total",
                                  "lance_reads_total",
                                  "lance_read_bytes_total",
-                                 "lance_pending_io_count",
+                                 "lance_pending_io",
                                  "lance_queue_saturation_ratio",
                                  "lance_fenced_logs",
                                  "lance_recovering_logs",

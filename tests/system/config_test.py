@@ -359,7 +359,7 @@ class MetricsText(harness.SharedBroker):
         status = self.client.cluster_status()
         for name, value in (("leader_id", status["leader_id"]),
                             ("current_term", status["current_term"]),
-                            ("node_count", status["node_count"]),
+                            ("nodes", status["node_count"]),
                             ("healthy_nodes", status["healthy_nodes"]),
                             ("is_leader", status["is_leader"]),
                             ("quorum_available", status["quorum_available"]),
@@ -391,7 +391,7 @@ class MetricsText(harness.SharedBroker):
         self.assertTrue(harness.wait_until(lambda: count("completed") >= before + 4), "reads count")
         self.assertTrue(harness.wait_until(lambda: count("completed") == count("submitted")))
         self.assertTrue(harness.wait_until(
-            lambda: self.broker.metrics().value("lance_pending_io_count") == 0))
+            lambda: self.broker.metrics().value("lance_pending_io") == 0))
 
     def test_the_text_is_what_prometheus_asks_for(self):
         status, content_type, text = self.broker.http("/metrics", name="metrics")
