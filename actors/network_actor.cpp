@@ -261,7 +261,8 @@ void network_actor::expired(std::uint64_t now_ns) {
   const session::scarcity wanted{.assembly = assembly_waiters_ > 0,
                                  .replies = now_ns < replies_wanted_until_ns_};
   for (auto& each : secure_)
-    if (each->shaking_hands() && now_ns - each->began_ns() > handshake_limit_ns)
+    if ((each->shaking_hands() && now_ns - each->began_ns() > handshake_limit_ns) ||
+        (each->parting() && now_ns - each->began_ns() > farewell_ns))
       each->time_out();
   if (options_.access != nullptr && book().enabled)
     forget_who_counts_no_more();

@@ -1,6 +1,7 @@
 #include "actors/secure_stream.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include "runtime/check.hpp"
 
@@ -27,7 +28,8 @@ secure_stream::begin(runtime::reactor& io, int socket,
   owner_ = &owner;
   began_ns_ = host_.now_ns();
   wanted_ = receiving_ = more_inside_ = peer_ended_ = end_told_ = noted_ = false;
-  owes_sent_ = sending_ = end_wanted_ = end_said_ = closing_ = false;
+  peer_error_ = 0;
+  owes_sent_ = sending_ = end_wanted_ = end_said_ = closing_ = parting_ = false;
   unsent_ = {};
   socket_ = &io.add(socket, *this);
   return static_cast<runtime::socket_handle*>(this);
@@ -166,6 +168,8 @@ void secure_stream::resume() {
 }
 
 void secure_stream::time_out() {
+  if (std::exchange(parting_, false))
+    return socket_->close();
   if (!shaking_hands())
     return;
   tls_->give_up(runtime::tls_fault::timed_out);
@@ -205,7 +209,31 @@ void secure_stream::close() {
   if (closing_)
     return;
   closing_ = true;
-  socket_->close();
+  const bool said_by_peer = tls_->state() == tls_state::ended && peer_error_ == 0;
+  if (!said_by_peer || end_said_)
+    return socket_->close();
+  parting_ = true;
+  began_ns_ = host_.now_ns();
+  if (!sending_)
+    answer_good_bye();
+}
+
+// Whoever says good-bye and means to know whether his last words arrived waits for ours. The socket
+// is closed when it has taken it.
+void secure_stream::answer_good_bye() {
+  if (!std::exchange(end_said_, true))
+    tls_->end();
+  if (!out_)
+    out_ = host_.cipher_buffer();
+  byte_view nothing;
+  const auto size =
+      out_ && tls_->has_output() ? tls_->write(nothing, {out_.data(), out_.size()}) : 0;
+  if (size == 0) { // all is said; or no memory, for which good manners do not wait
+    parting_ = false;
+    return socket_->close();
+  }
+  sending_ = true;
+  socket_->send({out_.data(), size});
 }
 
 // -- from the socket -------------------------------------------------------------------------
@@ -230,6 +258,10 @@ void secure_stream::receive_ended(std::int32_t error) {
 void secure_stream::sent(std::int32_t error) {
   sending_ = false;
   out_.reset();
+  if (parting_ && error == 0)
+    return answer_good_bye();
+  if (std::exchange(parting_, false))
+    return socket_->close();
   if (closing_)
     return;
   if (error < 0) {

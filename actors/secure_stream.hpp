@@ -49,12 +49,15 @@ class secure_stream final : public runtime::stream, public runtime::socket_handl
         runtime::stream& owner);
   /// Goes on where a buffer was missing, or where again() was asked for.
   void resume();
-  /// The handshake has taken too long: ends the stream.
+  /// The handshake, or the answer to a good-bye, has taken too long: ends the stream.
   void time_out();
 
   [[nodiscard]] bool shaking_hands() const noexcept {
     return tls_ && tls_->state() == runtime::tls_state::handshake && !closing_;
   }
+  /// The session is done with it; the peer's good-bye is still being answered.
+  [[nodiscard]] bool parting() const noexcept { return parting_; }
+  /// When the handshake began; while parting, when that did.
   [[nodiscard]] std::uint64_t began_ns() const noexcept { return began_ns_; }
   [[nodiscard]] const runtime::tls_session& tls() const noexcept { return *tls_; }
 
@@ -86,6 +89,7 @@ class secure_stream final : public runtime::stream, public runtime::socket_handl
   void steer_receive();
   void note_state();
   void tell_end();
+  void answer_good_bye();
 
   secure_host& host_;
   runtime::stream* owner_ = nullptr;
@@ -111,6 +115,7 @@ class secure_stream final : public runtime::stream, public runtime::socket_handl
   bool end_wanted_ = false; // after unsent_, a good-bye
   bool end_said_ = false;
   bool closing_ = false;
+  bool parting_ = false; // closing_, and the socket has our good-bye still to take
   bool pumping_ = false;
 };
 

@@ -17,9 +17,10 @@ _libc = ctypes.CDLL(None)
 
 
 class Broker:
-    """One `lance` with default configuration on ports of the kernel's choice."""
+    """One `lance` on ports of the kernel's choice, with default configuration but for `settings`:
+    keys as the environment has them, without LANCE_."""
 
-    def __init__(self, bindir, directory):
+    def __init__(self, bindir, directory, settings=None):
         ready = os.path.join(directory, "ready.json")
         self.data_dir = os.path.join(directory, "data")
         self.log_path = os.path.join(directory, "broker.log")
@@ -29,7 +30,8 @@ class Broker:
                  "127.0.0.1:0", "--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
                  "--ready-file", ready],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory,
-                env={k: v for k, v in os.environ.items() if not k.startswith("LANCE_")},
+                env={k: v for k, v in os.environ.items() if not k.startswith("LANCE_")} |
+                {"LANCE_" + key: value for key, value in (settings or {}).items()},
                 preexec_fn=lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
         deadline = time.monotonic() + START_SECONDS
         while not os.path.exists(ready):
@@ -51,6 +53,11 @@ class Broker:
         """Bytes the process has had read from the device so far."""
         with open(f"/proc/{self.process.pid}/io", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("read_bytes"))
+
+    def rss(self):
+        """Bytes of memory that the process has now."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS"))
 
     def segments(self, topic):
         return sorted(glob.glob(os.path.join(self.data_dir, "segments", topic, "0", "*.lnc")))

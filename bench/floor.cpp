@@ -6,6 +6,7 @@
 
 #include "bench/floor_disk.hpp"
 #include "bench/floor_loopback.hpp"
+#include "bench/floor_tls.hpp"
 
 int main(int argc, char** argv) {
   using namespace lance::bench;
@@ -43,6 +44,13 @@ int main(int argc, char** argv) {
   bulk->add_option("--piece", bulks.piece_bytes, "bytes");
   bulk->add_option("--seconds", bulks.seconds, "");
 
+  handshake_plan handshakes;
+  auto* shake = app.add_subcommand("handshakes", "full TLS handshakes between two processes");
+  shake->add_option("--cert", handshakes.cert, "of the server, PEM")->required();
+  shake->add_option("--key", handshakes.key, "of the server, PEM")->required();
+  shake->add_option("--ca", handshakes.ca, "that the client believes, PEM")->required();
+  shake->add_option("--count", handshakes.count, "")->check(CLI::Range(1, 1 << 20));
+
   CLI11_PARSE(app, argc, argv);
   writes.linked = !by_calls;
   writes.written = !unwritten;
@@ -50,6 +58,7 @@ int main(int argc, char** argv) {
   const auto json = write->parsed()  ? measure_disk_writes(writes)
                     : read->parsed() ? measure_disk_reads(reads)
                     : trip->parsed() ? measure_round_trips(trips)
-                                     : measure_bulk(bulks);
+                    : bulk->parsed() ? measure_bulk(bulks)
+                                     : measure_handshakes(handshakes);
   std::puts(json.dump().c_str());
 }

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/load_connection.hpp"
+#include "bench/load_crowd.hpp"
 #include "bench/load_fetch.hpp"
 #include "bench/load_ingest.hpp"
 #include "bench/measured.hpp"
@@ -23,7 +24,10 @@ namespace lance::bench {
 namespace {
 
 struct choices {
-  std::string server;
+  dial_plan server;
+  std::string tls_ca;
+  unsigned handshakes = 1000;
+  crowd_plan crowd;
   pid_t broker = 0;
   double seconds = 2;
   double warm_up_seconds = 0.3;
@@ -190,6 +194,22 @@ void delete_one(const choices& chosen) {
   delete_topic(connection, chosen.log);
 }
 
+// Full handshakes one after the other, each on a connection of its own that ends right after.
+void shake_hands(const choices& chosen) {
+  if (!chosen.server.tls)
+    give_up("handshakes need --tls-ca");
+  const auto before = cpu_now(chosen);
+  const auto began = now_ns();
+  for (unsigned i = 0; i < chosen.handshakes; ++i) {
+    load_connection one(chosen.server);
+    one.finish();
+  }
+  const auto seconds = static_cast<double>(now_ns() - began) / 1e9;
+  auto json = to_json(0, seconds, before, cpu_now(chosen));
+  json["handshakes"] = chosen.handshakes;
+  std::puts(json.dump().c_str());
+}
+
 void describe_ingest(CLI::App& command, choices& chosen) {
   auto& plan = chosen.ingest;
   command.add_option("--durability", chosen.durability, "of the topics made for this run")
@@ -232,17 +252,31 @@ int main(int argc, char** argv) {
   choices chosen;
   CLI::App app{"Load on a running LANCE broker"};
   app.require_subcommand(1);
-  app.add_option("--server", chosen.server, "ip:port")->required();
+  app.add_option("--server", chosen.server.address, "ip:port")->required();
   app.add_option("--broker", chosen.broker, "its process, to read its CPU time");
   app.add_option("--seconds", chosen.seconds, "that count");
+  app.add_option("--tls-ca", chosen.tls_ca,
+                 "whom to believe, PEM; without it nothing is encrypted");
   auto* ingesting = app.add_subcommand("ingest", "frames of records, acknowledged");
   describe_ingest(*ingesting, chosen);
   auto* fetching = app.add_subcommand("fetch", "a log, in pieces");
   describe_fetch(*fetching, chosen);
   auto* deleting = app.add_subcommand("delete", "a topic");
   deleting->add_option("--log", chosen.log, "id")->required();
+  auto* shaking = app.add_subcommand("handshakes", "full ones, one after the other");
+  shaking->add_option("--count", chosen.handshakes, "")->check(CLI::Range(1, 1 << 20));
+  auto* crowding = app.add_subcommand("crowd", "of connections that do nothing, until stdin ends");
+  crowding->add_option("--idle", chosen.crowd.idle, "open")->check(CLI::Range(0, 16384));
+  crowding->add_option("--half", chosen.crowd.half, "in the middle of their handshake")
+      ->check(CLI::Range(0, 16384));
   CLI11_PARSE(app, argc, argv);
-  if (ingesting->parsed())
+  if (!chosen.tls_ca.empty())
+    chosen.server.tls = std::make_shared<tls_setup>(tls_setup::client(chosen.tls_ca));
+  if (shaking->parsed())
+    shake_hands(chosen);
+  else if (crowding->parsed())
+    hold_crowd(chosen.server, chosen.crowd);
+  else if (ingesting->parsed())
     ingest(chosen);
   else if (fetching->parsed())
     fetch(chosen);

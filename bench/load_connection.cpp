@@ -34,15 +34,22 @@ sockaddr_in parsed(const std::string& address) {
 
 } // namespace
 
-load_connection::load_connection(const std::string& address) {
+int connected_socket(const std::string& address) {
   const auto where = parsed(address);
-  socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket_ < 0 ||
-      ::connect(socket_, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (socket < 0 || ::connect(socket, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0)
     give_up_errno("connecting to " + address);
   const int on = 1;
-  if (::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
+  if (::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
     give_up_errno("TCP_NODELAY");
+  return socket;
+}
+
+load_connection::load_connection(const dial_plan& whom) : socket_(connected_socket(whom.address)) {
+  if (!whom.tls)
+    return;
+  tls_ = std::make_unique<tls_stream>(*whom.tls, socket_, tls_stream::side::client);
+  tls_->shake_hands();
 }
 
 load_connection::~load_connection() {
@@ -50,16 +57,17 @@ load_connection::~load_connection() {
 }
 
 void load_connection::send_all(byte_view bytes) {
-  while (!bytes.empty()) {
-    const auto sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno != EINTR)
-      give_up_errno("send");
-    if (sent > 0)
-      bytes = bytes.subspan(static_cast<std::size_t>(sent));
+  for (;;) {
+    bytes = bytes.subspan(send_some(bytes));
+    if (bytes.empty())
+      return;
+    wait_for(POLLOUT, nullptr);
   }
 }
 
 std::size_t load_connection::send_some(byte_view bytes) {
+  if (tls_)
+    return tls_->send_some(bytes);
   const auto sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno != EINTR && errno != EAGAIN)
     give_up_errno("send");
@@ -67,6 +75,12 @@ std::size_t load_connection::send_some(byte_view bytes) {
 }
 
 std::size_t load_connection::receive_with(byte_span into, int flags) {
+  if (tls_) {
+    const auto got = tls_->receive_some(into);
+    if (got == 0 && (flags & MSG_DONTWAIT) == 0)
+      wait_for(POLLIN, nullptr);
+    return got;
+  }
   const auto got = ::recv(socket_, into.data(), into.size(), flags);
   if (got == 0)
     give_up("the broker closed the connection");
@@ -91,10 +105,16 @@ void load_connection::receive_all(byte_span into) {
     into = into.subspan(receive_with(into, MSG_WAITALL));
 }
 
+void load_connection::wait_for(short events, const timespec* limit) {
+  if ((events & POLLIN) != 0 && tls_ && tls_->holds_plaintext())
+    return;
+  pollfd entry{socket_, events, 0};
+  if (::ppoll(&entry, 1, limit, nullptr) < 0 && errno != EINTR)
+    give_up_errno("ppoll");
+}
+
 void load_connection::wait() {
-  pollfd events{socket_, POLLIN | POLLOUT, 0};
-  if (::poll(&events, 1, -1) < 0 && errno != EINTR)
-    give_up_errno("poll");
+  wait_for(POLLIN | POLLOUT, nullptr);
 }
 
 void load_connection::wait_until_ns(std::uint64_t when) {
@@ -102,9 +122,12 @@ void load_connection::wait_until_ns(std::uint64_t when) {
   const auto left = when - std::min(now, when);
   const timespec limit{static_cast<time_t>(left / 1'000'000'000),
                        static_cast<long>(left % 1'000'000'000)};
-  pollfd events{socket_, POLLIN, 0};
-  if (::ppoll(&events, 1, &limit, nullptr) < 0 && errno != EINTR)
-    give_up_errno("ppoll");
+  wait_for(POLLIN, &limit);
+}
+
+void load_connection::finish() {
+  tls_->say_good_bye();
+  tls_->await_good_bye();
 }
 
 frame load_connection::ask(wire::command code, byte_view payload, wire::command expected) {

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <ctime>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/tls_client.hpp"
 #include "runtime/bytes.hpp"
 #include "wire/control.hpp"
 
@@ -17,10 +20,19 @@ struct frame {
   std::vector<std::byte> payload{};
 };
 
+/// Whom to call, and how.
+struct dial_plan {
+  std::string address{};            ///< a numeric `ip:port`, as the ready file has it
+  std::shared_ptr<tls_setup> tls{}; ///< none: plain
+};
+
+/// A connected blocking socket without Nagle's delay; gives up when nobody answers.
+[[nodiscard]] int connected_socket(const std::string& address);
+
 class load_connection {
  public:
-  /// `address` is a numeric `ip:port`, as the ready file has it. Gives up when nobody answers.
-  explicit load_connection(const std::string& address);
+  /// Gives up when nobody answers. Encrypted when there is a `tls`.
+  explicit load_connection(const dial_plan& whom);
   ~load_connection();
   load_connection(const load_connection&) = delete;
   load_connection& operator=(const load_connection&) = delete;
@@ -39,13 +51,18 @@ class load_connection {
   /// Blocks until there is something to receive, or the steady clock shows `when`.
   void wait_until_ns(std::uint64_t when);
 
+  /// Says good-bye on an encrypted connection and blocks until the broker has answered it.
+  void finish();
+
   /// One request, one reply; gives up when the reply is not `expected`.
   [[nodiscard]] frame ask(wire::command code, byte_view payload, wire::command expected);
 
  private:
   [[nodiscard]] std::size_t receive_with(byte_span into, int flags); // 0: not now
+  void wait_for(short events, const timespec* limit);
 
   int socket_ = -1;
+  std::unique_ptr<tls_stream> tls_;
 };
 
 /// Judges a header of a reply; gives up when it is none.

@@ -38,7 +38,7 @@ class Questions:
     read beside writes."""
 
     def __init__(self, broker, load, floor, directory, seconds, cold_bytes, wide_bytes):
-        self.broker, self._load, self._floor = broker, load, floor
+        self.broker, self.load, self.floor = broker, load, floor
         self.seconds, self.cold_bytes, self.wide_bytes = seconds, cold_bytes, wide_bytes
         self.floor_file = os.path.join(directory, "floor.dat")
         self.names = 0
@@ -53,7 +53,7 @@ class Questions:
     def _ingest(self, *words, stages=True, seconds=None):
         """One load of ingest, with what the broker's own metrics say about it."""
         before = self.broker.metrics()
-        got = self._load("--seconds", seconds or self.seconds, "ingest", "--name", self._name(), *words)
+        got = self.load("--seconds", seconds or self.seconds, "ingest", "--name", self._name(), *words)
         after = self.broker.metrics()
         flushes = after.since(before, "lance_io_flush_latency_seconds_count")
         numbers = {
@@ -87,7 +87,7 @@ class Questions:
             place = ("--file", self.floor_file + ".new", "--unwritten", "--file-bytes",
                      FLOOR_NEW_BYTES)
         for form, words in (("linked", ()), ("calls", ("--calls",))):
-            both[form] = self._floor("write", *place, "--size", size, "--seconds", seconds, *words)
+            both[form] = self.floor("write", *place, "--size", size, "--seconds", seconds, *words)
         if new:
             os.unlink(place[1])
         return both
@@ -105,7 +105,7 @@ class Questions:
         return numbers
 
     def _bulk(self, numbers, piece):
-        got = self._floor("bulk", "--piece", piece, "--seconds", self.seconds / 2)
+        got = self.floor("bulk", "--piece", piece, "--seconds", self.seconds / 2)
         numbers["floor_mb_s"] = got["mb_per_s"]
         numbers["floor_sender_cpu_s_per_gb"] = _per_gb(got["own_cpu_s"], got)
         numbers["ratio"] = numbers["broker_mb_s"] / got["mb_per_s"]
@@ -132,7 +132,7 @@ class Questions:
     def one_in_flight(self):
         numbers, _ = self._ingest("--batch", 1, "--window", 1)
         both = self._disk(4 * KIB, self.seconds / 2)
-        trip = self._floor("trip", "--request", FRAME_HEADER + KIB, "--reply", FRAME_HEADER,
+        trip = self.floor("trip", "--request", FRAME_HEADER + KIB, "--reply", FRAME_HEADER,
                            "--seconds", self.seconds / 2)["trip"]
         numbers["floor_linked_p50_us"] = both["linked"]["write"]["p50_us"]
         numbers["floor_calls_p50_us"] = both["calls"]["write"]["p50_us"]
@@ -158,7 +158,7 @@ class Questions:
 
     def _fetch(self, log, size, in_flight, *words):
         reads = self.broker.disk_reads()
-        got = self._load("--seconds", self.seconds, "fetch", "--log", log, "--log-bytes", size,
+        got = self.load("--seconds", self.seconds, "fetch", "--log", log, "--log-bytes", size,
                          "--fetch", FETCH_BYTES, "--in-flight", in_flight, *words)
         numbers = {
             "broker_mb_s": got["mb_per_s"],
@@ -171,23 +171,23 @@ class Questions:
         }
         piece = got["reply_bytes"] + FRAME_HEADER + FETCH_HEAD
         if in_flight == 1:
-            trip = self._floor("trip", "--request", FRAME_HEADER + FETCH_HEAD, "--reply", piece,
+            trip = self.floor("trip", "--request", FRAME_HEADER + FETCH_HEAD, "--reply", piece,
                                "--seconds", self.seconds / 2)
             numbers["floor_turns_mb_s"] = trip["mb_per_s"]
         return self._bulk(numbers, piece)
 
     def consume_warm(self, in_flight):
         name = self._name()
-        written = self._load("ingest", "--name", name, "--frames", WARM_FRAMES, "--keep")
+        written = self.load("ingest", "--name", name, "--frames", WARM_FRAMES, "--keep")
         try:
             return self._fetch(written["topics"][0], WARM_FRAMES * 128 * KIB, in_flight)
         finally:
-            self._load("delete", "--log", written["topics"][0])
+            self.load("delete", "--log", written["topics"][0])
 
     def _write_log(self, size):
         """Its id and its topic's name."""
         name = self._name()
-        written = self._load("ingest", "--name", name, "--frames", size // (128 * KIB), "--keep")
+        written = self.load("ingest", "--name", name, "--frames", size // (128 * KIB), "--keep")
         self.settle()
         return written["topics"][0], name + "-0"
 
@@ -198,9 +198,9 @@ class Questions:
         files = self.broker.segments(name)
         self._forget(files)
         numbers = self._fetch(log, self.cold_bytes, in_flight, "--once")
-        numbers["floor_direct_read_mb_s"] = self._floor("read", *files)["mb_per_s"]
+        numbers["floor_direct_read_mb_s"] = self.floor("read", *files)["mb_per_s"]
         self._forget(files)
-        numbers["floor_buffered_read_mb_s"] = self._floor("read", "--buffered", *files)["mb_per_s"]
+        numbers["floor_buffered_read_mb_s"] = self.floor("read", "--buffered", *files)["mb_per_s"]
         return numbers
 
     # -- both ----------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ class Questions:
         until_read = readers == 1 and self.wide_bytes >= WIDE_BYTES
         seconds = READ_SECONDS_MAX if until_read else 2 * self.seconds + 2
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
-            reading = beside.submit(self._load, "--seconds", seconds, *words,
+            reading = beside.submit(self.load, "--seconds", seconds, *words,
                                     *(("--once",) if until_read else ()))
             time.sleep(0.3)
             numbers = self._at_half()

@@ -17,6 +17,7 @@ import time
 
 from broker import Broker
 from questions import GB, MIB, WIDE_BYTES, Questions, enough_room
+from tls_questions import TlsQuestions
 
 # Title, the deed, its arguments, the goal of "ratio" ("" for none) and the lines to print:
 # (text, key, unit) or (text, keys, unit) for several numbers in one line.
@@ -77,6 +78,23 @@ PLAN = [
      [BROKER, ("slowest, fastest connection", ("slowest_mb_s", "fastest_mb_s"), "MB/s"), ACKS, CPU,
       WRITES, *DISK]),
 ]
+PLAN += [
+    ("tls", "TLS: 1 KiB records, 64 per frame, 8 frames in flight, fsync", "tls.cost", (), "<= 2.5",
+     [("broker, plain / TLS", ("plain_mb_s", "tls_mb_s"), "MB/s"),
+      ("broker CPU, plain / TLS", ("plain_cpu_s_per_gb", "tls_cpu_s_per_gb"), "s/GB"),
+      ("ack p99, plain / TLS", ("plain_ack_p99_us", "tls_ack_p99_us"), "us")]),
+    ("tls", "full handshakes of TLS 1.3, P-256, one after the other", "tls.handshake", (), "<= 1.5",
+     [("broker CPU for one", "broker_us", "us"), ("floor: bare OpenSSL's server", "floor_us", "us"),
+      ("broker, handshakes", "handshakes_s", "/s")]),
+    ("tls", "one 1 KiB batch in flight beside 9,000 idle TLS connections and 1,000 half made",
+     "tls.crowd", (9000, 1000), "<= 2",
+     [("memory of an idle one", "idle_kib", "KiB"), ("memory of a half one", "half_kib", "KiB"),
+      ("alone, ack p50 / p99 / p99.9", ("alone_ack_p50_us", "alone_ack_p99_us",
+                                        "alone_ack_p999_us"), "us"),
+      ("beside, ack p50 / p99 / p99.9",) + ACKS[1:]]),
+]
+AGAINST = (("alone_ack_p99_us", "ratio of p99 to p99 alone"),
+           ("plain_cpu_s_per_gb", "ratio of CPU to plain CPU"))
 STAGE_NAMES = ("parse", "queue", "write", "flush", "ack", "whole")
 
 
@@ -139,7 +157,7 @@ def show(title, goal, lines, rounds):
         sign, limit = goal.split()
         met = middle >= float(limit) if sign == ">=" else middle <= float(limit)
         said = f"  goal {goal}: {'met' if met else 'NOT MET'}"
-    against = "ratio of p99 to p99 alone" if median_of(rounds, "alone_ack_p99_us") else "ratio to the floor"
+    against = next((text for key, text in AGAINST if key in rounds[0]), "ratio to the floor")
     print(f"  {against:36} {middle:8.2f}  [{low:.2f} .. {high:.2f}]{said}")
     stages = [f"{name} {number(median_of(rounds, f'stage_{name}_p50_us')[0])}/"
               f"{number(median_of(rounds, f'stage_{name}_p99_us')[0])}"
@@ -184,17 +202,20 @@ def measure(chosen, directory, facts):
                    broker.facts["lwp"], "--broker", broker.facts["pid"])
     floor = program(os.path.join(chosen.bindir, "bench", "lance_floor"))
     questions = Questions(broker, load, floor, directory, seconds, cold, wide)
+    secure = TlsQuestions(chosen.bindir, directory, questions, program)
     found = []
     for word, title, deed, words, goal, lines in PLAN:
         if chosen.only not in (None, word):
             continue
         results = []
         for _ in range(rounds):
-            results.append(getattr(questions, deed)(*words))
+            whom, _, name = deed.rpartition(".")
+            results.append(getattr(secure if whom else questions, name)(*words))
             questions.settle()
         found.append({"question": word, "title": title, "goal": goal, "rounds": results})
         if not chosen.json:
             show(title, goal, lines, results)
+    secure.stop()
     broker.stop()
     facts["load_average_after"] = os.getloadavg()[0]
     return found

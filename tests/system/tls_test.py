@@ -154,6 +154,13 @@ class Works(Tls):
             self.assertEqual(len(again.recv(100)), lwp.HEADER_BYTES)
         self.assertTrue(self.broker.wait_metric("lance_tls_resumptions_total", before + 1))
 
+    def test_a_good_bye_is_answered(self):
+        for _ in range(20):
+            client = self.secure()
+            client.keepalive()
+            client.sock.settimeout(10)
+            client.sock.unwrap().close()  # raises when the stream just ends
+
     def test_the_tool_goes_in_and_out(self):
         lines = b"".join(b"secret %d\n" % n for n in range(2000))
         ca = self.made.path("ca.crt")
