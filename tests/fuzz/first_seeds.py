@@ -172,6 +172,31 @@ def journals():
     yield "ids", b"\x00" + entry(0x04, struct.pack("<I", 9)) + entry(0x02, struct.pack("<I", 3))
 
 
+def peers():
+    def frame(kind, body, bulk=b""):
+        head = b"LNCP" + struct.pack("<BBHIII", 1, kind, 0, len(body), len(bulk), lwp.crc32c(body))
+        return head + struct.pack("<I", lwp.crc32c(head)) + body + bulk
+
+    def message(kind, flags, *numbers, tail=b""):
+        fields = struct.pack("<BBHIQ", kind, flags, 0, 5, 9)
+        fields += b"".join(struct.pack("<Q", each) for each in numbers) + tail
+        return struct.pack("<I", 4 + len(fields)) + fields
+
+    members = struct.pack("<BBHHHH", 3, 1, 1, 2, 3, 4)
+    append = message(3, 0, 1, 10, 20, 4, 12, tail=struct.pack("<IIQQQQQ", 2, 1, 10, 4, 15, 9, 15)
+                     + members)
+    others = (message(1, 1, 1, 2), message(1, 2, 1, 2), message(2, 5, 3), message(4, 4, 1, 2, 3, 1, 2, 3),
+              message(5, 0, 1, 2), message(6, 0, 1, 2, 3), message(7, 0, 1),
+              message(8, 0, 1, 2, 3, 1, tail=members))
+    hello = (struct.pack("<BBBBHHQQ", 1, 1, 1, 0, 3, 0, 7, 5) + b"c" * 16 + b"i" * 16
+             + b"\x06orders" + b"\x0d10.0.0.3:1992" + b"\x01b")
+    yield "hello", b"\x00" + frame(1, hello) + frame(2, b"\x02not our cluster")
+    yield "append", b"\x01" + frame(0x11, append, b"batches")
+    yield "messages", b"\x01" + frame(0x10, b"".join(others) + append)
+    for number, each in enumerate(others):
+        yield f"message-{number}", b"\x01" + frame(0x10, each)
+
+
 def configs():
     root = os.path.dirname(os.path.dirname(HERE))
     with open(os.path.join(root, "config", "lance.toml"), "rb") as file:
@@ -228,6 +253,7 @@ def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "seeds")
     for target, made in (("frame", frames()), ("tlv", tlvs()), ("envelope", envelopes()),
                          ("segment", segments()), ("index", indexes()), ("journal", journals()),
+                         ("peer", peers()),
                          ("config", configs()), ("http", https())):
         for name, data in made:
             write(root, target, name, data)
