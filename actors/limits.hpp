@@ -63,6 +63,15 @@ inline constexpr std::uint64_t stranger_limit_ns = 10 * s_in_ns;
 /// so often is broken or up to something.
 inline constexpr unsigned failed_logins_max = 10;
 
+/// Who is over quota waits unread for up to this long: the published client takes that for a slow
+/// server, and gives up at 30 s. Who would have to wait longer is refused and told how long.
+inline constexpr std::uint64_t quota_hold_ns = 10 * s_in_ns;
+/// Of the receive buffers, connections that wait for quota hold up to three each: so many wait at a
+/// time, the others are refused.
+inline constexpr std::uint32_t quota_waiters_share = 8;
+/// Waits shorter than this are not worth a timer of their own.
+inline constexpr std::uint64_t quota_step_ns = 1 * ms_in_ns;
+
 /// A TLS handshake takes one or two round trips; who needs longer than this keeps a place occupied.
 inline constexpr std::uint64_t handshake_limit_ns = 10 * s_in_ns;
 

@@ -129,6 +129,7 @@ void network_actor::on_exit() {
   routes_ = {};
   draining_for_ = nullptr;
   home_lane().forget(*this);
+  home_lane().forget(quota_timer_);
 }
 
 void network_actor::feed(void* self) {
@@ -240,6 +241,8 @@ bool network_actor::begin(session& fresh, int socket) {
 void network_actor::ended(session& which) {
   std::erase(active_, &which);
   std::erase(hungry_, &which);
+  std::erase(over_quota_, &which);
+  uncount_connection(which);
   if (options_.tls != nullptr) {
     auto& secure = *secure_[which.number()];
     std::erase(resuming_, &secure);
@@ -306,6 +309,110 @@ void network_actor::say_drained() {
   send(draining_for_, drained{options_.number});
 }
 
+// -- quotas ----------------------------------------------------------------------------------
+
+// A stranger's connection stands for itself.
+const std::string& network_actor::quota_name(session& of) {
+  if (of.who() != nullptr)
+    of.quota_name = of.who()->name();
+  else if (!of.quota_name.starts_with('#'))
+    of.quota_name = "#" + std::to_string(options_.number) + "/" + std::to_string(of.number()) +
+                    "/" + std::to_string(of.generation());
+  return of.quota_name;
+}
+
+std::uint64_t network_actor::quota_wait(session& from, const wire::frame_header& header,
+                                        std::span<const byte_view> pieces) {
+  if (options_.quotas == nullptr)
+    return 0;
+  auto& quotas = *options_.quotas;
+  const bool batch = wire::classify(header) == wire::frame_kind::ingest;
+  const auto way = batch ? quota_book::way::ingest : quota_book::way::fetch;
+  if (!quotas.limits(way))
+    return 0;
+  const auto code = wire::command_of(header);
+  if (!batch && code != wire::command::fetch && code != wire::command::fetch_batches)
+    return 0;
+  auto topic = header.topic_id;
+  if (!batch) { // both requests begin with the log
+    if (pieces.empty() || pieces.front().size() < sizeof topic)
+      return 0; // refused by whoever reads it
+    topic = load_le<std::uint32_t>(pieces.front().data());
+  }
+  const auto& name = quota_name(from);
+  const auto wait = quotas.wait_ns(way, name, topic, now_ns_);
+  if (wait == 0 && batch)
+    quotas.take(way, name, topic, header.payload_length, now_ns_);
+  return wait;
+}
+
+// Who waits keeps receive buffers, of which there are fewer than connections: only some may.
+bool network_actor::hold_for_quota(session& which, std::uint64_t wait_ns) {
+  const bool waits = which.held_until_ns != 0;
+  const bool room = waits || over_quota_.size() < std::max(1U, home_lane().receive_pool().count() /
+                                                                   quota_waiters_share);
+  const bool held = room && wait_ns <= quota_hold_ns;
+  if (held) {
+    const auto until = now_ns_ + std::max(wait_ns, quota_step_ns);
+    if (!waits) {
+      over_quota_.push_back(&which);
+      metrics_.add(counter::quota_held);
+    }
+    which.held_until_ns = until;
+    if (quota_timer_.deadline_ns == 0 || until < quota_timer_.deadline_ns)
+      home_lane().arm(quota_timer_, until);
+  } else {
+    metrics_.add(counter::quota_refused);
+  }
+  if (!waits || !held)
+    if (const auto told = quota_lines_.take(now_ns_))
+      runtime::log(runtime::log_level::info, "over_quota",
+                   {{"identity", quota_name(which)},
+                    {"wait_ms", wait_ns / ms_in_ns},
+                    {"outcome", held ? "held" : "refused"},
+                    {"not_told", told->held_back}});
+  return held;
+}
+
+void network_actor::release_held(std::uint64_t now_ns) {
+  now_ns_ = now_ns;
+  std::uint64_t next = 0;
+  std::erase_if(over_quota_, [&](session* each) {
+    if (each->held_until_ns > now_ns) {
+      next = next == 0 ? each->held_until_ns : std::min(next, each->held_until_ns);
+      return false;
+    }
+    each->held_until_ns = 0;
+    activate(*each);
+    return true;
+  });
+  if (next != 0)
+    home_lane().arm(quota_timer_, next);
+}
+
+// False: its identity has as many connections as it may.
+bool network_actor::count_connection(session& of) {
+  uncount_connection(of);
+  if (options_.quotas == nullptr || of.who() == nullptr)
+    return true;
+  auto name = of.who()->name();
+  if (!options_.quotas->join(name)) {
+    metrics_.add(counter::quota_connections);
+    if (const auto told = quota_lines_.take(now_ns_))
+      runtime::log(runtime::log_level::warning, "too_many_connections",
+                   {{"identity", name}, {"not_told", told->held_back}});
+    return false;
+  }
+  of.counted_as = std::move(name);
+  return true;
+}
+
+void network_actor::uncount_connection(session& of) {
+  if (!of.counted_as.empty())
+    options_.quotas->leave(of.counted_as);
+  of.counted_as.clear();
+}
+
 // -- who is there ----------------------------------------------------------------------------
 
 const access_book& network_actor::book() {
@@ -329,6 +436,8 @@ void network_actor::forget_who_counts_no_more() {
     auto left = *each->who();
     std::erase_if(left.identities, gone);
     each->known_as(left.known() ? std::make_shared<const caller>(std::move(left)) : nullptr);
+    if (each->who() == nullptr)
+      uncount_connection(*each);
     each->last_access = {};
     each->begun_ns = now_ns_; // as much time as anybody to show another one
   }
@@ -428,6 +537,12 @@ void network_actor::authenticate(session& from, byte_view token) {
       from.known_as(std::make_shared<const caller>(std::move(who)));
       from.last_access = {};
       from.set_payload_limit(payload_limit_of(from));
+      if (!count_connection(from)) {
+        good = false;
+        told = "THROTTLED: this identity has as many connections as it may";
+        from.known_as(nullptr);
+        from.set_payload_limit(payload_limit_of(from));
+      }
     } else {
       metrics_.add(judged == cluster::token_verdict::expired ? counter::auth_expired_token
                                                              : counter::auth_unknown_token);
@@ -458,6 +573,8 @@ void network_actor::identify(secure_stream& by) {
     if (secure_[i].get() == &by) {
       sessions_[i]->known_as(std::make_shared<const caller>(std::move(who)));
       sessions_[i]->set_payload_limit(payload_limit_of(*sessions_[i]));
+      if (!count_connection(*sessions_[i]))
+        sessions_[i]->close();
       return;
     }
 }
@@ -809,6 +926,13 @@ void network_actor::take(control_reply& reply) {
 void network_actor::take(runtime::message_ref<read_reply> reply) {
   if (auto* to = find(reply->to)) {
     metrics_.observe(histogram::fetch_latency, now_ns_ - std::min(reply->received_ns, now_ns_));
+    if (options_.quotas != nullptr && options_.quotas->limits(quota_book::way::fetch)) {
+      std::uint64_t bytes = 0;
+      for (const auto size : reply->sizes)
+        bytes += size;
+      options_.quotas->take(quota_book::way::fetch, quota_name(*to), reply->log.value, bytes,
+                            now_ns_);
+    }
     to->answer(std::move(reply));
   }
 }

@@ -10,8 +10,10 @@
 #include <caf/actor.hpp>
 
 #include "actors/access_book.hpp"
+#include "actors/event_limit.hpp"
 #include "actors/gate.hpp"
 #include "actors/messages.hpp"
+#include "actors/quota_book.hpp"
 #include "actors/secure_stream.hpp"
 #include "actors/session.hpp"
 #include "actors/tls_source.hpp"
@@ -29,6 +31,7 @@ struct network_options {
   bool tcp_nodelay = true;
   const tls_source* tls = nullptr;       ///< null: connections are not encrypted
   const access_source* access = nullptr; ///< null: nobody is asked who it is
+  quota_book* quotas = nullptr;          ///< null: nobody is limited; outlives the actor
 };
 
 /// Memory of one network actor; made before the actor system and destroyed after it.
@@ -72,6 +75,9 @@ class network_actor final : public runtime::resident_actor<>,
   bool ingest_compressed(const incoming_batch& batch, std::span<const byte_view> pieces,
                          result<>& refused) override;
   std::optional<errc> judge_ingest(session& from, std::uint32_t topic) override;
+  std::uint64_t quota_wait(session& from, const wire::frame_header& header,
+                           std::span<const byte_view> pieces) override;
+  bool hold_for_quota(session& which, std::uint64_t wait_ns) override;
   bool request(session& from, const wire::frame_header& header,
                std::span<const byte_view> pieces) override;
   runtime::buffer_ref send_buffer() override { return memory_.send->take(); }
@@ -120,9 +126,20 @@ class network_actor final : public runtime::resident_actor<>,
   [[nodiscard]] const access_book& book();
   void forget_who_counts_no_more();
   [[nodiscard]] std::uint32_t payload_limit_of(const session& which);
+  [[nodiscard]] const std::string& quota_name(session& of);
+  bool count_connection(session& of);
+  void uncount_connection(session& of);
+  void release_held(std::uint64_t now_ns);
   bool resume_secure(bool fed);
   [[nodiscard]] bool begin(session& fresh, int socket);
   static void feed(void* self);
+
+  /// Brings those round who wait for quota.
+  struct quota_timer final : runtime::lane_timer {
+    explicit quota_timer(network_actor& of) : owner(of) {}
+    void expired(std::uint64_t now_ns) override { owner.release_held(now_ns); }
+    network_actor& owner;
+  };
 
   const network_options options_;
   network_memory& memory_;
@@ -135,6 +152,9 @@ class network_actor final : public runtime::resident_actor<>,
   std::vector<std::unique_ptr<secure_stream>> secure_; // by session; with TLS only
   std::shared_ptr<const access_book> book_;
   topic_names names_;
+  quota_timer quota_timer_{*this};
+  std::vector<session*> over_quota_; // wait until their time
+  event_limit quota_lines_;
   std::uint64_t audit_second_ = 0; // refusals are told up to a number in each second
   unsigned audit_count_ = 0;
   std::vector<secure_stream*> resuming_;

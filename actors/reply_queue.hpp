@@ -22,7 +22,8 @@ struct reply_slot {
   bool ready = false;
   bool refused = false;
   errc refusal{};
-  std::uint32_t topic = 0; ///< for the sentence of a refusal
+  std::uint32_t topic = 0;          ///< for the sentence of a refusal
+  std::uint32_t retry_after_ms = 0; ///< the same; 0: nothing is said
   std::uint64_t batch_id = 0;
   std::uint64_t began_ns = 0; ///< when the request was whole
 };

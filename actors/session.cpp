@@ -49,6 +49,10 @@ std::string refusal_sentence(errc code, std::uint32_t topic) {
   }
 }
 
+std::string quota_sentence(std::uint64_t wait_ms) {
+  return "over quota; retry after " + std::to_string(wait_ms) + " ms";
+}
+
 std::string damage_sentence(const read_reply& reply) {
   if (reply.damaged_end <= reply.damaged)
     return refusal_sentence(errc::corrupt, reply.log.value);
@@ -85,6 +89,9 @@ void session::reset() {
   assembler_.emplace(payload_limit_, budget_);
   who_.reset();
   last_access = {};
+  quota_name.clear();
+  held_until_ns = 0;
+  paid_ = false;
   begun_ns = host_.now_ns();
   failed_logins = 0;
   closing_ = draining_ = parting_ = peer_done_ = held_ = barrier_ = false;
@@ -144,6 +151,7 @@ void session::work() {
     in.begin = in.end - static_cast<std::uint32_t>(rest.size());
     if (step == assembly::frame) {
       request_ns_ = host_.now_ns();
+      paid_ = false;
       held_ = !dispatch();
       if (held_)
         break;
@@ -213,8 +221,15 @@ bool session::dispatch() {
     // every earlier reply has been decided, and nothing after them is read until they are answered.
     if (!replies_.empty() || sending_body_)
       return false;
+    const auto standing = ask_quota();
+    if (standing == quota::held)
+      return false;
     barrier_ = true;
     body_ticket_ = replies_.open({.kind = reply_kind::body, .began_ns = request_ns_});
+    if (standing == quota::refused) {
+      refuse(errc::throttled, quota_sentence(quota_wait_ms_));
+      return true;
+    }
     if (host_.request(*this, header, assembler_->pieces()))
       return true;
     replies_.retract();
@@ -226,6 +241,19 @@ bool session::dispatch() {
     host_.strange_frame(wire::classify(header));
     return true;
   }
+}
+
+// The current frame goes on, waits, or is refused. Asked again when its time has come; a frame that
+// was within quota is not counted twice when it has to wait for something else.
+session::quota session::ask_quota() {
+  if (paid_)
+    return quota::within;
+  const auto wait_ns = host_.quota_wait(*this, assembler_->header(), assembler_->pieces());
+  paid_ = wait_ns == 0;
+  if (paid_)
+    return quota::within;
+  quota_wait_ms_ = std::max<std::uint64_t>(wait_ns / ms_in_ns, 1);
+  return host_.hold_for_quota(*this, wait_ns) ? quota::held : quota::refused;
 }
 
 bool session::dispatch_ingest() {
@@ -251,6 +279,16 @@ bool session::dispatch_ingest() {
   if (const auto refusal = host_.judge_ingest(*this, header.topic_id)) {
     slot.ready = slot.refused = true;
     slot.refusal = *refusal;
+    replies_.open(slot);
+    return true;
+  }
+  const auto standing = ask_quota();
+  if (standing == quota::held)
+    return false;
+  if (standing == quota::refused) {
+    slot.ready = slot.refused = true;
+    slot.refusal = errc::throttled;
+    slot.retry_after_ms = static_cast<std::uint32_t>(quota_wait_ms_);
     replies_.open(slot);
     return true;
   }
@@ -339,7 +377,9 @@ std::byte* session::room(std::size_t bytes) {
 
 bool session::encode_slot(const reply_slot& slot) {
   if (slot.refused) {
-    const auto text = wire::error_text(slot.refusal, refusal_sentence(slot.refusal, slot.topic));
+    const auto text = wire::error_text(
+        slot.refusal, slot.retry_after_ms > 0 ? quota_sentence(slot.retry_after_ms)
+                                              : refusal_sentence(slot.refusal, slot.topic));
     auto* at = room(frame_header_bytes + text.size());
     if (at == nullptr)
       return false;

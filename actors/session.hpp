@@ -30,6 +30,12 @@ class session_host {
                                  result<>& refused) = 0;
   /// Why a batch for this topic is not taken from this caller; nothing: it may come in.
   virtual std::optional<errc> judge_ingest(class session& from, std::uint32_t topic) = 0;
+  /// How long a frame has to wait until the caller is within its quota, and whether it was taken
+  /// into account: it is when it need not wait.
+  virtual std::uint64_t quota_wait(class session& from, const wire::frame_header& header,
+                                   std::span<const byte_view> pieces) = 0;
+  /// True: the frame is kept, and activate() follows after that time. False: it is to be refused.
+  virtual bool hold_for_quota(class session& which, std::uint64_t wait_ns) = 0;
   /// Starts a request that is answered by a body. False: no message is to be had now, come again.
   virtual bool request(class session& from, const wire::frame_header& header,
                        std::span<const byte_view> pieces) = 0;
@@ -108,6 +114,9 @@ class session final : public runtime::stream {
     std::optional<errc> refusal = {};
   };
   access last_access;
+  std::string quota_name;          ///< the host's: under which its bytes are counted
+  std::string counted_as;          ///< the host's: the identity of which it is one connection
+  std::uint64_t held_until_ns = 0; ///< the host's: over quota; 0: it is not
   std::uint64_t begun_ns = 0;
   unsigned failed_logins = 0;
   bool listed = false;           ///< the host's: waits in its list of active sessions
@@ -130,6 +139,8 @@ class session final : public runtime::stream {
 
   bool dispatch();
   bool dispatch_ingest();
+  enum class quota : std::uint8_t { within, held, refused };
+  [[nodiscard]] quota ask_quota();
   [[nodiscard]] std::byte* bytes_of(const input& in) noexcept {
     return (in.buffer ? in.buffer.data() : kept_.data()) + in.begin;
   }
@@ -165,6 +176,8 @@ class session final : public runtime::stream {
   std::vector<std::byte> kept_; // what waits behind a request that takes its time
   bool receiving_ = false;
   bool held_ = false; // the assembler's current frame could not be handed on yet
+  bool paid_ = false; // and its quota has been taken
+  std::uint64_t quota_wait_ms_ = 0;
   std::uint64_t last_receive_ns_ = 0;
   std::uint64_t request_ns_ = 0;
 
@@ -187,5 +200,7 @@ class session final : public runtime::stream {
 
 /// What a refusal says after its code.
 [[nodiscard]] std::string refusal_sentence(errc code, std::uint32_t topic);
+/// The same for who is over quota; our client waits so long (wire::retry_after_ms).
+[[nodiscard]] std::string quota_sentence(std::uint64_t wait_ms);
 
 } // namespace lance::actors

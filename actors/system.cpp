@@ -27,6 +27,7 @@
 #include "actors/metadata_actor.hpp"
 #include "actors/network_actor.hpp"
 #include "actors/poller_actor.hpp"
+#include "actors/quota_book.hpp"
 #include "actors/traffic.hpp"
 #include "actors/upkeep_actor.hpp"
 #include "config/judge.hpp"
@@ -91,6 +92,11 @@ storage::watermark_limits watermark_limits(const config::config& values,
   limits.ballast_bytes = values.disk.ballast_bytes;
   limits.room_bytes = chosen.allocate_bytes + 4 * MiB; // a log's next step, and its index
   return limits;
+}
+
+quota_limits quota_limits_of(const config::quota_section& quota) {
+  return {quota.ingest_bytes_per_s, quota.fetch_bytes_per_s, quota.topic_ingest_bytes_per_s,
+          quota.topic_fetch_bytes_per_s, quota.connections};
 }
 
 struct shard_memory {
@@ -170,6 +176,7 @@ struct server::parts {
   std::vector<listening_socket> listeners;         ///< one per network actor
   std::unique_ptr<certificate_watch> certificates; ///< null: no encryption
   std::unique_ptr<access_watch> access;
+  quota_book quotas;
   runtime::metric_set* own_metrics = nullptr; ///< the main thread's
   traffic passed;
   std::unique_ptr<storage::recycle_budget> recycled; ///< of all shards
@@ -346,6 +353,7 @@ result<> server::parts::make_actors(const config::config& values, journal_conten
     options.tcp_nodelay = values.network.tcp_nodelay;
     options.tls = certificates != nullptr ? &certificates->source() : nullptr;
     options.access = &access->source();
+    options.quotas = &quotas;
     networks.push_back(lanes.spawn_on<network_actor>(
         plan.network_lanes[i], options, std::ref(*network_pools[i]), std::ref(metrics.make_set())));
   }
@@ -488,6 +496,7 @@ result<std::unique_ptr<server>> server::start(const config::loaded& loaded,
   if (!access)
     return tl::unexpected{access.error()};
   the.access = std::move(*access);
+  the.quotas.set(quota_limits_of(values.quota), the.clock.steady_ns());
   the.state.coordinator_ready = true; // alone, there is nobody to coordinate with
   the.metrics.set_info(runtime::info::build_version, version);
   // HTTP first: the startup probe shows recovery while it runs.

@@ -250,7 +250,7 @@ outcome<reply_frame> admin::call(const request& what) {
     // lead has changed nothing.
     const bool harmless = what.does == effect::none || problem.code == errc::not_leader;
     const bool again = sent && problem.retriable && harmless;
-    const auto wait = backoff_.next();
+    const auto wait = std::max<std::chrono::nanoseconds>(backoff_.next(), asked_to_wait(problem));
     if (!again || until.left() <= wait)
       return with_topic(std::move(problem), what.topic);
     std::this_thread::sleep_for(wait);

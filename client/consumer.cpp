@@ -104,7 +104,8 @@ outcome<std::span<const record>> consumer::poll(std::size_t max_records, deadlin
     if (!got) {
       if (!got.error().retriable)
         return tl::unexpected{got.error()};
-      const auto wait = backoff_.next();
+      const auto wait =
+          std::max<std::chrono::nanoseconds>(backoff_.next(), asked_to_wait(got.error()));
       if (until.left() <= wait)
         return tl::unexpected{got.error()};
       trouble = got.error();

@@ -51,6 +51,13 @@ failure failure_of_reply(byte_view payload, std::string_view node, std::string_v
           std::string{reply.sentence}};
 }
 
+std::chrono::milliseconds asked_to_wait(const failure& what) noexcept {
+  constexpr std::uint32_t hour_ms = 3'600'000;
+  if (what.code != errc::throttled)
+    return {};
+  return std::chrono::milliseconds{std::min(wire::retry_after_ms(what.sentence), hour_ms)};
+}
+
 std::string to_text(const failure& what) {
   std::string text;
   if (!what.node.empty())

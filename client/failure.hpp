@@ -3,6 +3,7 @@
 // exhausted, ...) when it never got to answer.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,10 @@ refuse(errc code, std::string sentence, std::string_view node = {}, std::string_
 /// The failure an ErrorResponse (FF) with this payload tells.
 [[nodiscard]] failure failure_of_reply(byte_view payload, std::string_view node,
                                        std::string_view topic = {});
+
+/// How long the server asked to wait before the next try; zero when it did not. Taken for an hour
+/// at most.
+[[nodiscard]] std::chrono::milliseconds asked_to_wait(const failure& what) noexcept;
 
 /// One line: `127.0.0.1:1992: topic 'x': topic not found (TOPIC_NOT_FOUND)`. Control characters of
 /// a server's sentence are shown as '?'.

@@ -188,6 +188,8 @@ void producer_io::act_on(send_window::verdict asked) {
     break;
   case send_window::verdict::pause:
     pause();
+    paused_until_ns_ =
+        std::max(paused_until_ns_, deadline::now_ns() + ns_of(window_.asked_to_wait()));
     break;
   case send_window::verdict::redirect: {
     const auto leader = window_.leader();

@@ -39,6 +39,7 @@ send_window::verdict send_window::on_reply(const reply_frame& reply, const std::
   }
   if (reply.kind() == wire::frame_kind::backpressure) {
     ready_again(land());
+    asked_to_wait_ = {};
     return verdict::pause;
   }
   if (reply.is(wire::command::error_response))
@@ -58,6 +59,7 @@ send_window::verdict send_window::on_refusal(const reply_frame& reply, const std
     return verdict::go_on;
   }
   const auto code = why.code;
+  asked_to_wait_ = client::asked_to_wait(why);
   if (code == errc::forward_failed) // the leader may have it, without its quorum
     unanswered(std::move(batch), why);
   else

@@ -71,6 +71,8 @@ class send_window {
   }
   /// Batches sent again though an earlier sending may have stored them.
   [[nodiscard]] std::uint64_t resent() const noexcept { return resent_; }
+  /// How long the last refusal asked to wait; zero when it did not.
+  [[nodiscard]] std::chrono::milliseconds asked_to_wait() const noexcept { return asked_to_wait_; }
   /// `<ip>:<port>` of the leader, as the last redirect told it; empty when it did not.
   [[nodiscard]] const std::string& leader() const noexcept { return leader_; }
 
@@ -94,6 +96,7 @@ class send_window {
   std::vector<completed_batch> completed_;
   std::uint64_t next_id_ = 1; ///< per connection
   std::uint64_t resent_ = 0;
+  std::chrono::milliseconds asked_to_wait_{};
   std::string leader_;
 };
 

@@ -134,6 +134,9 @@ struct groups_section {
 struct quota_section {
   std::uint64_t ingest_bytes_per_s = 0;
   std::uint64_t fetch_bytes_per_s = 0;
+  std::uint64_t topic_ingest_bytes_per_s = 0;
+  std::uint64_t topic_fetch_bytes_per_s = 0;
+  std::uint64_t connections = 0;
 };
 
 struct log_section {

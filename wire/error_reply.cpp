@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace lance::wire {
 
@@ -84,6 +85,20 @@ error_reply parse_error(std::string_view text) noexcept {
   if (reply.code == errc::not_leader && reply.sentence.starts_with(redirect))
     reply.leader = reply.sentence.substr(redirect.size());
   return reply;
+}
+
+std::uint32_t retry_after_ms(std::string_view sentence) noexcept {
+  constexpr std::string_view before = "retry after ";
+  constexpr std::string_view unit = " ms";
+  const auto at = sentence.rfind(before);
+  if (at == std::string_view::npos || !sentence.ends_with(unit))
+    return 0;
+  sentence.remove_prefix(at + before.size());
+  sentence.remove_suffix(std::min(unit.size(), sentence.size()));
+  std::uint32_t value = 0;
+  const auto* end = sentence.data() + sentence.size();
+  const auto read = std::from_chars(sentence.data(), end, value);
+  return read.ec == std::errc{} && read.ptr == end ? value : 0;
 }
 
 } // namespace lance::wire

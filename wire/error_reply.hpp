@@ -33,6 +33,9 @@ struct error_reply {
   }
 };
 
+/// How long a refusal asks to wait: the N of "... retry after N ms" at its end. 0: it says nothing.
+[[nodiscard]] std::uint32_t retry_after_ms(std::string_view sentence) noexcept;
+
 /// Never fails: a text of no known form is errc::internal with the whole text as its sentence.
 [[nodiscard]] error_reply parse_error(std::string_view text) noexcept;
 

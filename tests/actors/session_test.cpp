@@ -115,6 +115,15 @@ class bench final : public session_host {
   std::optional<errc> judge_ingest(session&, std::uint32_t topic) override {
     return topic == forbidden_topic ? std::optional{errc::not_authorized} : std::nullopt;
   }
+  std::uint64_t quota_wait(session&, const wire::frame_header&,
+                           std::span<const byte_view>) override {
+    ++quota_asked;
+    return quota_wait_ns;
+  }
+  bool hold_for_quota(session&, std::uint64_t) override {
+    ++quota_over;
+    return quota_holds;
+  }
   bool request(session& from, const wire::frame_header& header,
                std::span<const byte_view> pieces) override {
     if (refuse_messages)
@@ -228,6 +237,10 @@ class bench final : public session_host {
   std::vector<wire::verdict> faults;
   bytes out;
   int hungry_for_send = 0;
+  std::uint64_t quota_wait_ns = 0;
+  int quota_asked = 0;
+  int quota_over = 0;
+  bool quota_holds = true;
   int hungry_for_memory = 0;
   int hungry_for_assembly = 0;
   int replies = 0;
@@ -394,6 +407,60 @@ TEST_CASE("refusals are sentences, in order", "[session]") {
   it.client.refuse(errc::invalid_request, "no");
   it.run();
   CHECK(it.heard().back() == "FF INVALID_REQUEST: no");
+}
+
+TEST_CASE("who is over quota waits unread, and is counted once", "[session]") {
+  bench it;
+  it.quota_wait_ns = 5 * s_in_ns;
+  bytes in;
+  add_ingest(in, 1, "a");
+  add_ingest(in, 2, "b");
+  it.feed(in);
+  CHECK(it.batches.empty());
+  CHECK(it.quota_over == 1);
+  it.client.work(); // too early
+  CHECK(it.quota_over == 2);
+  CHECK(it.batches.empty());
+  it.quota_wait_ns = 0;
+  it.refuse_messages = true; // within quota now, but something else is missing
+  const auto asked = it.quota_asked;
+  it.client.work();
+  CHECK(it.quota_asked == asked + 1);
+  it.refuse_messages = false;
+  it.client.work();
+  REQUIRE(it.batches.size() == 2);
+  CHECK(it.quota_asked == asked + 2); // once for each batch
+  for (const auto& each : it.batches)
+    it.complete(each.batch.from);
+  it.run();
+  CHECK(it.heard() == words{"ack 1", "ack 2"});
+}
+
+TEST_CASE("who would wait too long is told how long, in its place", "[session]") {
+  bench it;
+  bytes in;
+  add_ingest(in, 1, "a");
+  it.feed(in);
+  it.quota_holds = false;
+  it.quota_wait_ns = 12'345 * ms_in_ns;
+  in.clear();
+  add_ingest(in, 2, "b");
+  it.feed(in);
+  REQUIRE(it.batches.size() == 1);
+  it.complete(it.batches[0].batch.from);
+  it.run();
+  in.clear();
+  add_control(in, wire::command::fetch, "x");
+  it.feed(in);
+  CHECK(it.requests.empty());
+  it.quota_wait_ns = 0;
+  in.clear();
+  add_control(in, wire::command::fetch, "y");
+  it.feed(in);
+  CHECK(it.requests.size() == 1);
+  const auto said = "FF THROTTLED: " + quota_sentence(12'345);
+  CHECK(it.heard() == words{"ack 1", said, said});
+  CHECK(wire::retry_after_ms(said) == 12'345);
 }
 
 TEST_CASE("batches that may not come in are refused in their places", "[session]") {

@@ -34,3 +34,14 @@ TEST_CASE("a server cannot write to the terminal through its sentence") {
   const failure evil{errc::internal, false, {}, {}, "\x1b[2Jgone\n"};
   CHECK(to_text(evil) == "?[2Jgone? (INTERNAL)");
 }
+
+TEST_CASE("only who is throttled is asked to wait, and never for long") {
+  using std::chrono::milliseconds;
+  const auto wait = [](std::string_view text) {
+    return asked_to_wait(failure_of_reply(as_bytes(text), "a:1"));
+  };
+  CHECK(wait("THROTTLED: over quota; retry after 1500 ms") == milliseconds{1500});
+  CHECK(wait("THROTTLED: over quota; retry after 4000000000 ms") == milliseconds{3'600'000});
+  CHECK(wait("THROTTLED: later") == milliseconds{0});
+  CHECK(wait("INTERNAL: retry after 1500 ms") == milliseconds{0});
+}

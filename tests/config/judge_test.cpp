@@ -66,7 +66,6 @@ TEST_CASE("L2 and what it implies is refused while there is no replication") {
 
 TEST_CASE("what promises protection and is not built refuses to start") {
   refuses("[tee]\nenabled = true", "tee.enabled needs the tee");
-  refuses("[quota]\ningest_bytes_per_s = \"1MiB\"", "quota.ingest_bytes_per_s needs quotas");
   for (const auto& key : keys())
     if (key.section == "tee")
       CHECK(key.today == state::refused);

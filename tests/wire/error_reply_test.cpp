@@ -92,3 +92,11 @@ TEST_CASE("random texts are parsed within their bounds") {
     REQUIRE(read.sentence.size() + read.leader.size() <= 2 * bytes.size());
   }
 }
+
+TEST_CASE("a refusal may say when to try again") {
+  CHECK(retry_after_ms("over quota; retry after 250 ms") == 250);
+  CHECK(retry_after_ms("retry after 0 ms") == 0);
+  for (const auto* text : {"", "retry after ms", "retry after -1 ms", "retry after 5 s", " ms",
+                           "retry after 99999999999 ms", "retry after 5 ms or so"})
+    CHECK(retry_after_ms(text) == 0);
+}
