@@ -106,6 +106,10 @@ const char* reason_of(int status) {
   switch (status) {
   case 200:
     return "OK";
+  case 401:
+    return "Unauthorized";
+  case 403:
+    return "Forbidden";
   case 404:
     return "Not Found";
   case 405:
@@ -134,8 +138,8 @@ void write_all(mg_connection* connection, std::string_view bytes) {
     mg_disable_connection_keep_alive(connection);
 }
 
-// True when nothing of the request's body is left on the connection.
-bool body_is_gone(mg_connection* connection, const mg_request_info& request) {
+// Takes the request's body. True when nothing of it is left on the connection.
+bool take_body(mg_connection* connection, const mg_request_info& request, std::string& body) {
   if (mg_get_header(connection, "Transfer-Encoding") != nullptr)
     return false;
   auto left = request.content_length; // -1: no body was announced
@@ -144,8 +148,8 @@ bool body_is_gone(mg_connection* connection, const mg_request_info& request) {
   const auto deadline = now_ns() + body_ns;
   char byte = 0;
   // Byte by byte: civetweb looks at no deadline while a client drips into a larger read.
-  while (left > 0 && now_ns() < deadline && mg_read(connection, &byte, 1) == 1)
-    --left;
+  for (; left > 0 && now_ns() < deadline && mg_read(connection, &byte, 1) == 1; --left)
+    body += byte;
   return left <= 0;
 }
 
@@ -175,6 +179,8 @@ void send(mg_connection* connection, const http_answer& answer, bool keep, bool 
   text.append("\r\nCache-Control: no-store\r\nConnection: ").append(keep ? "keep-alive" : "close");
   if (answer.status == 405)
     text.append("\r\nAllow: GET");
+  if (answer.status == 401)
+    text.append("\r\nWWW-Authenticate: Bearer");
   text.append("\r\n\r\n");
   if (with_body)
     text.append(answer.body);
@@ -187,7 +193,7 @@ void send(mg_connection* connection, const http_answer& answer, bool keep, bool 
 
 class http_server::port {
  public:
-  using answerer = std::function<http_answer(std::string_view method, std::string_view path)>;
+  using answerer = std::function<http_answer(const http_request& request)>;
 
   static result<std::unique_ptr<port>> open(const std::string& at, const char* threads,
                                             answerer answer, std::string& explanation);
@@ -203,7 +209,7 @@ class http_server::port {
   explicit port(answerer answer) : answer_(std::move(answer)) {}
 
   void listen(const address& at, const char* threads);
-  [[nodiscard]] http_answer judge(std::string_view method, std::string_view path) const;
+  [[nodiscard]] http_answer judge(const http_request& request) const;
   [[nodiscard]] int bind_errno() const;
 
   static int on_request(mg_connection* connection);
@@ -308,10 +314,10 @@ int http_server::port::bind_errno() const {
   return number;
 }
 
-http_answer http_server::port::judge(std::string_view method, std::string_view path) const {
+http_answer http_server::port::judge(const http_request& request) const {
   // Above us is C: nothing may be thrown through it.
   try {
-    return answer_(method, path);
+    return answer_(request);
   } catch (const std::exception&) {
     return answer_error(500);
   }
@@ -321,9 +327,14 @@ int http_server::port::on_request(mg_connection* connection) {
   const auto* request = mg_get_request_info(connection);
   const auto& self = *static_cast<const port*>(mg_get_user_data(mg_get_context(connection)));
   const std::string_view method = request->request_method;
-  const bool clean = body_is_gone(connection, *request);
+  std::string body;
+  const bool clean = take_body(connection, *request, body);
+  const char* authorization = mg_get_header(connection, "Authorization");
   // HEAD is not among the methods, and its reply has no body whatever it says.
-  const auto answer = self.judge(method, request->local_uri_raw);
+  // A body that was not taken to its end is none.
+  const auto answer =
+      self.judge({method, request->local_uri_raw, authorization != nullptr ? authorization : "",
+                  clean ? std::string_view{body} : std::string_view{}});
   send(connection, answer, clean && client_keeps(connection, *request) && !old(connection),
        method != "HEAD");
   return answer.status;
@@ -358,8 +369,8 @@ result<std::unique_ptr<http_server>> http_server::start(const http_addresses& ad
   if (!addresses.health.empty()) {
     auto opened = port::open(
         addresses.health, health_threads,
-        [&self](std::string_view method, std::string_view path) {
-          return answer_health_port(method, path, self.state_, self.providers_);
+        [&self](const http_request& request) {
+          return answer_health_port(request, self.state_, self.providers_);
         },
         explanation);
     if (!opened)
@@ -369,8 +380,8 @@ result<std::unique_ptr<http_server>> http_server::start(const http_addresses& ad
   if (!addresses.metrics.empty()) {
     auto opened = port::open(
         addresses.metrics, metrics_threads,
-        [&self](std::string_view method, std::string_view path) {
-          return answer_metrics_port(method, path, self.providers_);
+        [&self](const http_request& request) {
+          return answer_metrics_port(request, self.providers_);
         },
         explanation);
     if (!opened)

@@ -1,5 +1,6 @@
 #include "actors/http_answers.hpp"
 
+#include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -70,6 +71,10 @@ std::string_view word_of(int status) {
   switch (status) {
   case 400:
     return "bad_request";
+  case 401:
+    return "unauthorized";
+  case 403:
+    return "forbidden";
   case 404:
     return "not_found";
   case 405:
@@ -89,10 +94,57 @@ std::string_view word_of(int status) {
   }
 }
 
+http_answer refuse(int status, std::string_view reason) {
+  return reply(status, {{"error", word_of(status)}, {"reason", reason}});
+}
+
+http_answer show_config(std::string_view status, const http_providers& providers) {
+  return reply(200, {{"status", status},
+                     {"note", "effective values with their origin"},
+                     {"config", providers.config_text()}});
+}
+
+// Nothing where the body is no object of texts, numbers and booleans.
+std::optional<std::vector<std::pair<std::string, std::string>>> settings_in(std::string_view body) {
+  const auto parsed = json::parse(body, nullptr, false);
+  if (!parsed.is_object() || parsed.empty())
+    return std::nullopt;
+  std::vector<std::pair<std::string, std::string>> wanted;
+  for (const auto& [path, value] : parsed.items()) {
+    if (!value.is_string() && !value.is_number() && !value.is_boolean())
+      return std::nullopt;
+    wanted.emplace_back(path, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return wanted;
+}
+
+http_answer configuration(const http_request& request, const http_providers& providers) {
+  const bool changes = request.method == "POST";
+  std::string who;
+  std::string why;
+  if (providers.admit)
+    if (const auto status = providers.admit(request.authorization, changes, who, why);
+        status != 200)
+      return refuse(status, why);
+  if (!changes)
+    return show_config("ok", providers);
+  if (!providers.change)
+    return refuse(403, "this node's settings cannot be changed");
+  const auto wanted = settings_in(request.body);
+  if (!wanted)
+    return refuse(400, R"(the body is no JSON object like {"log.level":"debug"})");
+  if (const auto wrong = providers.change(*wanted, who); !wrong.empty())
+    return refuse(400, wrong);
+  return show_config("changed", providers);
+}
+
 } // namespace
 
-http_answer answer_health_port(std::string_view method, std::string_view path, health& state,
+http_answer answer_health_port(const http_request& request, health& state,
                                const http_providers& providers) {
+  const auto [method, path, authorization, body] = request;
+  if (path == "/admin/config" && (method == "GET" || method == "POST"))
+    return configuration(request, providers);
   if (path == "/admin/ready" && (method == "POST" || method == "DELETE"))
     return switch_ready(state, method == "POST");
   if (method != "GET")
@@ -109,18 +161,13 @@ http_answer answer_health_port(std::string_view method, std::string_view path, h
     return metrics(providers);
   if (path == "/admin/info")
     return info(providers);
-  if (path == "/admin/config")
-    return reply(200, {{"status", "ok"},
-                       {"note", "effective values with their origin"},
-                       {"config", providers.config_text()}});
   return answer_error(404);
 }
 
-http_answer answer_metrics_port(std::string_view method, std::string_view path,
-                                const http_providers& providers) {
-  if (path != "/metrics")
+http_answer answer_metrics_port(const http_request& request, const http_providers& providers) {
+  if (request.path != "/metrics")
     return answer_error(404);
-  if (method != "GET")
+  if (request.method != "GET")
     return answer_error(405);
   return metrics(providers);
 }

@@ -3,7 +3,9 @@
 //
 //   health port     GET /health/live /health/ready /health/startup /health
 //                   GET /metrics /admin/info /admin/config; POST and DELETE /admin/ready
-//                   anything else: 404 {"error":"not_found"}
+//                   POST /admin/config: {"log.level":"debug","quota.connections":5}, all or
+//                   nothing: 200, or {"error":..,"reason":sentence} with 400, 401, 403 anything
+//                   else: 404 {"error":"not_found"}
 //   metrics port    GET /metrics; another method there: 405 {"error":"method_not_allowed"};
 //                   another path: 404 {"error":"not_found"}
 //
@@ -14,6 +16,8 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "actors/health.hpp"
 
@@ -27,6 +31,23 @@ struct http_providers {
   std::function<std::uint64_t()> uptime_secs; ///< of the process
   std::string version;                        ///< e.g. "0.1.0"
   std::string build;                          ///< e.g. a commit and the kind of build
+  /// Whether the bearer of an Authorization header may see or change the configuration, see
+  /// live_settings. Not set: everybody may see it and nobody change it.
+  std::function<int(std::string_view authorization, bool changes, std::string& who,
+                    std::string& why)>
+      admit = {};
+  /// Empty, or what is wrong with the change.
+  std::function<std::string(const std::vector<std::pair<std::string, std::string>>& wanted,
+                            const std::string& who)>
+      change = {};
+};
+
+/// `path` as sent, without the query.
+struct http_request {
+  std::string_view method;
+  std::string_view path;
+  std::string_view authorization = {}; ///< the header
+  std::string_view body = {};
 };
 
 struct http_answer {
@@ -38,10 +59,10 @@ struct http_answer {
 inline constexpr std::string_view prometheus_content_type =
     "text/plain; version=0.0.4; charset=utf-8";
 
-/// `path` as sent, without the query. POST and DELETE /admin/ready change `state.wanted`.
-[[nodiscard]] http_answer answer_health_port(std::string_view method, std::string_view path,
-                                             health& state, const http_providers& providers);
-[[nodiscard]] http_answer answer_metrics_port(std::string_view method, std::string_view path,
+/// POST and DELETE /admin/ready change `state.wanted`.
+[[nodiscard]] http_answer answer_health_port(const http_request& request, health& state,
+                                             const http_providers& providers);
+[[nodiscard]] http_answer answer_metrics_port(const http_request& request,
                                               const http_providers& providers);
 
 /// {"error":word} for a request that never became one, e.g. 413.

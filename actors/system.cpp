@@ -24,6 +24,7 @@
 #include "actors/ingestion_actor.hpp"
 #include "actors/journal.hpp"
 #include "actors/listener.hpp"
+#include "actors/live_settings.hpp"
 #include "actors/metadata_actor.hpp"
 #include "actors/network_actor.hpp"
 #include "actors/poller_actor.hpp"
@@ -92,11 +93,6 @@ storage::watermark_limits watermark_limits(const config::config& values,
   limits.ballast_bytes = values.disk.ballast_bytes;
   limits.room_bytes = chosen.allocate_bytes + 4 * MiB; // a log's next step, and its index
   return limits;
-}
-
-quota_limits quota_limits_of(const config::quota_section& quota) {
-  return {quota.ingest_bytes_per_s, quota.fetch_bytes_per_s, quota.topic_ingest_bytes_per_s,
-          quota.topic_fetch_bytes_per_s, quota.connections};
 }
 
 struct shard_memory {
@@ -177,6 +173,7 @@ struct server::parts {
   std::unique_ptr<certificate_watch> certificates; ///< null: no encryption
   std::unique_ptr<access_watch> access;
   quota_book quotas;
+  std::unique_ptr<live_settings> settings;    ///< outlives `http`
   runtime::metric_set* own_metrics = nullptr; ///< the main thread's
   traffic passed;
   std::unique_ptr<storage::recycle_budget> recycled; ///< of all shards
@@ -451,7 +448,16 @@ result<> server::parts::open_http(const config::loaded& loaded, std::string& exp
   const auto began = clock.steady_ns();
   http_providers providers;
   providers.metrics_text = [this] { return metrics.text(); };
-  providers.config_text = [text = config::print_config(loaded)] { return text; };
+  settings = std::make_unique<live_settings>(loaded, access->source(), quotas, clock,
+                                             config::on_loopback(loaded.values.http.bind));
+  providers.config_text = [this] { return settings->text(); };
+  providers.admit = [this](std::string_view authorization, bool changes, std::string& who,
+                           std::string& why) {
+    return settings->admit(authorization, changes, who, why);
+  };
+  providers.change = [this](const auto& wanted, const std::string& who) {
+    return settings->change(wanted, who);
+  };
   providers.uptime_secs = [this, began] { return (clock.steady_ns() - began) / s_in_ns; };
   providers.version = version;
   providers.build = chosen.backend;

@@ -25,7 +25,7 @@ void check(const http_answer& answer, int status, std::string_view body) {
 }
 
 http_answer get(health& state, std::string_view path) {
-  return answer_health_port("GET", path, state, providers());
+  return answer_health_port({"GET", path}, state, providers());
 }
 
 } // namespace
@@ -85,10 +85,10 @@ TEST_CASE("a node that is not alive") {
 TEST_CASE("the operator's switch") {
   health state;
   serve(state);
-  check(answer_health_port("DELETE", "/admin/ready", state, providers()), 200,
+  check(answer_health_port({"DELETE", "/admin/ready"}, state, providers()), 200,
         R"({"status":"not_ready","action":"disabled"})");
   CHECK(get(state, "/health/ready").status == 503);
-  check(answer_health_port("POST", "/admin/ready", state, providers()), 200,
+  check(answer_health_port({"POST", "/admin/ready"}, state, providers()), 200,
         R"({"status":"ready","action":"enabled"})");
   CHECK(get(state, "/health/ready").status == 200);
 }
@@ -101,7 +101,7 @@ TEST_CASE("information, configuration and metrics") {
         R"({"status":"ok","note":"effective values with their origin",)"
         R"("config":"[node]\nid = 1\n"})");
   for (const auto& answer :
-       {get(state, "/metrics"), answer_metrics_port("GET", "/metrics", providers())}) {
+       {get(state, "/metrics"), answer_metrics_port({"GET", "/metrics"}, providers())}) {
     CHECK(answer.status == 200);
     CHECK(answer.content_type == "text/plain; version=0.0.4; charset=utf-8");
     CHECK(answer.body == "# metrics\n");
@@ -112,7 +112,7 @@ TEST_CASE("a configuration with bytes that are no UTF-8 is still JSON") {
   health state;
   auto from = providers();
   from.config_text = [] { return std::string{"data_dir = \"/\xff\"\x01"}; };
-  check(answer_health_port("GET", "/admin/config", state, from), 200,
+  check(answer_health_port({"GET", "/admin/config"}, state, from), 200,
         "{\"status\":\"ok\",\"note\":\"effective values with their origin\","
         "\"config\":\"data_dir = \\\"/\xEF\xBF\xBD\\\"\\u0001\"}");
 }
@@ -123,11 +123,54 @@ TEST_CASE("everything else is refused") {
                           "/metrics/", "/../../etc/passwd"})
     check(get(state, path), 404, R"({"error":"not_found"})");
   for (const auto method : {"POST", "PUT", "DELETE", "HEAD", "OPTIONS"})
-    check(answer_health_port(method, "/health/live", state, providers()), 404,
+    check(answer_health_port({method, "/health/live"}, state, providers()), 404,
           R"({"error":"not_found"})");
-  check(answer_metrics_port("GET", "/", providers()), 404, R"({"error":"not_found"})");
-  check(answer_metrics_port("GET", "/health", providers()), 404, R"({"error":"not_found"})");
+  check(answer_metrics_port({"GET", "/"}, providers()), 404, R"({"error":"not_found"})");
+  check(answer_metrics_port({"GET", "/health"}, providers()), 404, R"({"error":"not_found"})");
   for (const auto method : {"POST", "PUT", "DELETE", "HEAD"})
-    check(answer_metrics_port(method, "/metrics", providers()), 405,
+    check(answer_metrics_port({method, "/metrics"}, providers()), 405,
           R"({"error":"method_not_allowed"})");
+}
+
+TEST_CASE("settings are changed by a JSON object, or not at all") {
+  health state;
+  auto from = providers();
+  std::vector<std::pair<std::string, std::string>> changed;
+  int admitted = 200;
+  std::string refused;
+  from.admit = [&](std::string_view authorization, bool changes, std::string& who,
+                   std::string& why) {
+    CHECK(authorization == "Bearer x");
+    who = changes ? "changer" : "reader";
+    why = "because";
+    return admitted;
+  };
+  from.change = [&](const auto& wanted, const std::string& who) {
+    CHECK(who == "changer");
+    changed = wanted;
+    return refused;
+  };
+  const auto post = [&](std::string_view body) {
+    return answer_health_port({"POST", "/admin/config", "Bearer x", body}, state, from);
+  };
+  const auto done = post(R"({"log.level":"debug","quota.connections":5,"a.b":true})");
+  CHECK(done.status == 200);
+  CHECK(done.body.starts_with(R"({"status":"changed",)"));
+  using pair = std::pair<std::string, std::string>;
+  CHECK(changed ==
+        std::vector<pair>{{"log.level", "debug"}, {"quota.connections", "5"}, {"a.b", "true"}});
+  refused = "no such key";
+  check(post(R"({"a.b":1})"), 400, R"({"error":"bad_request","reason":"no such key"})");
+  refused.clear();
+  changed.clear();
+  for (const auto* body :
+       {"", "{", "{}", "[]", "5", R"({"a":[1]})", R"({"a":null})", R"({"a":{}})"})
+    CHECK(post(body).status == 400);
+  CHECK(changed.empty());
+  for (const int status : {401, 403}) {
+    admitted = status;
+    CHECK(post(R"({"a.b":1})").status == status);
+    CHECK(answer_health_port({"GET", "/admin/config", "Bearer x"}, state, from).status == status);
+  }
+  CHECK(changed.empty());
 }

@@ -29,16 +29,24 @@ void one_input(byte_view input) {
   state.startup_complete = (how & 8U) != 0;
   state.logs_to_recover = how;
   // What a configuration holds may be any bytes, paths among them.
-  const actors::http_providers providers{.metrics_text = [] { return std::string{"lance_up 1\n"}; },
-                                         .config_text = [&] { return std::string{text}; },
-                                         .uptime_secs = [] { return std::uint64_t{7}; },
-                                         .version = "0",
-                                         .build = std::string{method}};
+  const actors::http_providers providers{
+      .metrics_text = [] { return std::string{"lance_up 1\n"}; },
+      .config_text = [&] { return std::string{text}; },
+      .uptime_secs = [] { return std::uint64_t{7}; },
+      .version = "0",
+      .build = std::string{method},
+      .admit = [](std::string_view, bool, std::string&, std::string&) { return 200; },
+      .change =
+          [](const auto& wanted, const std::string&) {
+            LANCE_CHECK(!wanted.empty());
+            return wanted.front().first;
+          }};
   const bool health_port = (how & 1U) == 0;
-  const auto answer = health_port ? actors::answer_health_port(method, path, state, providers)
-                                  : actors::answer_metrics_port(method, path, providers);
-  LANCE_CHECK(answer.status == 200 || answer.status == 404 || answer.status == 405 ||
-                  answer.status == 503,
+  const actors::http_request request{method, path, text, text};
+  const auto answer = health_port ? actors::answer_health_port(request, state, providers)
+                                  : actors::answer_metrics_port(request, providers);
+  LANCE_CHECK(answer.status == 200 || answer.status == 400 || answer.status == 404 ||
+                  answer.status == 405 || answer.status == 503,
               answer.status);
   if (answer.content_type == actors::prometheus_content_type)
     LANCE_CHECK(answer.body == "lance_up 1\n", answer.status);

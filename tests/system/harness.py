@@ -226,11 +226,11 @@ class Broker:
     def client(self, **options):
         return lwp.Client(self.address(), **options)
 
-    def http(self, path, method="GET", name="http"):
+    def http(self, path, method="GET", name="http", body=None, headers=None):
         """(status, content type, body text) of one request to the health or metrics port."""
         connection = http.client.HTTPConnection(*self.address(name), timeout=10)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body, headers or {})
             reply = connection.getresponse()
             return reply.status, reply.getheader("Content-Type", ""), reply.read().decode()
         finally:

@@ -1,6 +1,7 @@
 """Quotas: rates are held on average, whoever is within his own is not touched, and what would have
 to wait too long is refused with a time, which our own client keeps to."""
 
+import json
 import os
 import threading
 import time
@@ -165,6 +166,78 @@ class Connections(harness.Test):
             first.ingest(os.urandom(1 << 20), 0)
             with self.assertRaises(lwp.Refused):
                 second.ingest(b"x", 0)
+
+
+class Live(harness.Test):
+    """Settings that change while the node runs."""
+
+    def change(self, token=None, **settings):
+        body = json.dumps({key.replace("__", "."): value for key, value in settings.items()})
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        status, _, text = self.broker.http("/admin/config", "POST", body=body, headers=headers)
+        return status, json.loads(text)
+
+    def start(self, config, root=None):
+        self.broker = harness.Broker(config=config, root=root or harness.temp_dir())
+        self.addCleanup(self.broker.kill)
+        self.broker.start()
+
+    def test_a_quota_comes_and_goes(self):
+        self.start(CONFIG)
+        with self.broker.client(timeout=30) as client:
+            client.ingest(os.urandom(1 << 20), 0)
+            client.ingest(b"x", 0)
+            status, told = self.change(quota__ingest_bytes_per_s="64KiB")
+            self.assertEqual((status, told["status"]), (200, "changed"))
+            self.assertIn("ingest_bytes_per_s = 65536", told["config"])
+            self.assertIn("the admin API", told["config"])
+            client.ingest(os.urandom(1 << 20), 0)
+            with self.assertRaises(lwp.Refused):
+                client.ingest(b"x", 0)
+            self.assertEqual(self.change(quota__ingest_bytes_per_s=0)[0], 200)
+            client.ingest(os.urandom(1 << 20), 0)
+            client.ingest(b"x", 0)
+        self.assertIn("setting_changed", self.broker.log())
+
+    def test_the_level_of_the_log(self):
+        self.start(CONFIG)
+        self.assertEqual(self.change(log__level="error")[0], 200)
+        self.broker.process.send_signal(1)  # SIGHUP goes by the file again
+        self.assertTrue(harness.wait_until(lambda: "reloaded" in self.broker.log(), 5))
+        self.assertEqual(self.change(log__level="error")[0], 200)
+        before = self.broker.log().count("over_quota")
+        self.change(quota__ingest_bytes_per_s="64KiB")
+        with self.broker.client(timeout=30) as client:
+            client.ingest(os.urandom(1 << 20), 0)
+            with self.assertRaises(lwp.Refused):
+                client.ingest(b"x", 0)
+        self.assertEqual(self.broker.log().count("over_quota"), before)
+
+    def test_nonsense_changes_nothing(self):
+        self.start(CONFIG)
+        for settings, words in (({"quota__nothing": 1}, "is not a key"),
+                                ({"node__id": 2}, "takes effect at a start only"),
+                                ({"log__level": "loud"}, "log.level takes"),
+                                ({"quota__connections": -1}, "quota.connections takes")):
+            status, told = self.change(**settings)
+            self.assertEqual(status, 400, told)
+            self.assertIn(words, told["reason"])
+
+    def test_who_may(self):
+        root = harness.temp_dir()
+        access = Access(root)
+        tokens = {name: access.token(name) for name in ("admin", "some", "reader")}
+        access.allow("token:admin", "all", "*")
+        access.allow("token:some", "all", "orders-*")
+        access.allow("token:reader", "consume", "*")
+        self.start(access.config(), root)
+        for token, expected in ((None, 401), ("wrong", 401), (tokens["some"], 403),
+                                (tokens["reader"], 403), (tokens["admin"], 200)):
+            self.assertEqual(self.change(token, quota__connections=9)[0], expected, token)
+        for token, expected in ((None, 401), ("wrong", 401), (tokens["reader"], 200)):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            self.assertEqual(self.broker.http("/admin/config", headers=headers)[0], expected)
+        self.assertIn("token:admin", self.broker.log())
 
 
 if __name__ == "__main__":
