@@ -24,6 +24,7 @@ namespace lance::storage::layout {
 
 inline constexpr std::string_view lock_name = "lance.lock";
 inline constexpr std::string_view node_name = "node.json";
+inline constexpr std::string_view votes_name = "votes.log";
 inline constexpr std::string_view segments_name = "segments";
 inline constexpr std::string_view quarantine_name = "quarantine";
 inline constexpr std::string_view trash_name = "trash";

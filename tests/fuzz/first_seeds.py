@@ -231,6 +231,11 @@ def texts():
     yield "node_json", "node", json.dumps({
         "format_version": 1, "node_id": 3, "cluster_uuid": "",
         "node_uuid": "0192f0c1-2345-7abc-8def-0123456789ab", "incarnation": 4}).encode()
+    for name, rows in (("none", ()), ("three", ((1, 0, 0, 1), (7, 2, 1, 5), (9, 65535, 1, 2**64 - 1)))):
+        votes = b"LNCVOT\0\1" + struct.pack("<II", len(rows), 0)
+        votes += b"".join(struct.pack("<IHBBQ", log, node, voted, 0, term)
+                          for log, node, voted, term in rows)
+        yield "votes", name, votes + struct.pack("<I", lwp.crc32c(votes))
     for name, text in (("plain", b"1234\n"), ("no-newline", b"0"), ("largest", b"%d\n" % (2**64 - 1)),
                        ("too-large", b"%d\n" % 2**64), ("no-number", b"-1\n"), ("name", b"reader")):
         yield "offset_file", name, text
