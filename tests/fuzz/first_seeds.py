@@ -231,6 +231,8 @@ def texts():
     yield "node_json", "node", json.dumps({
         "format_version": 1, "node_id": 3, "cluster_uuid": "",
         "node_uuid": "0192f0c1-2345-7abc-8def-0123456789ab", "incarnation": 4}).encode()
+    yield "control_entry", "term", bytes((1, 1))
+    yield "control_entry", "members", bytes((2, 1, 3, 1, 1, 0, 2, 0, 4, 3, 9, 0))
     for name, rows in (("none", ()), ("three", ((1, 0, 0, 1), (7, 2, 1, 5), (9, 65535, 1, 2**64 - 1)))):
         votes = b"LNCVOT\0\1" + struct.pack("<II", len(rows), 0)
         votes += b"".join(struct.pack("<IHBBQ", log, node, voted, 0, term)
