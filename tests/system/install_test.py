@@ -88,6 +88,8 @@ class Installed(harness.Test):
         self.round_trip(directory, "cmake-shared")
         told = run(os.path.join(directory, "asynchronous"), self.server(), "cmake-shared", 40)
         self.assertEqual(told, "20 by callback, 20 by future\n")
+        told = run(os.path.join(directory, "coroutine"), self.server(), "coroutine", 30)
+        self.assertEqual(told, "30 there and back\n")
         self.secure(os.path.join(directory, "secure"))
 
     def test_cmake_static(self):
