@@ -240,6 +240,11 @@ secure_dialer(tls_options options,
       if (shaken.error().code != errc::not_authenticated)
         return tl::unexpected{
             network_failure(shaken.error(), "encrypting the connection", to_text(where))};
+      if (secured->fault() == runtime::tls_fault::truncated) // it may just be restarting
+        return refuse(errc::closed,
+                      "the server ended the connection within the TLS handshake; does it speak TLS "
+                      "on this port?",
+                      to_text(where));
       return refuse(errc::not_authenticated,
                     "the encrypted connection failed (" +
                         std::string{runtime::name_of(secured->fault())} + "): " + secured->why(),

@@ -1,6 +1,9 @@
 #include "client/cli/bench.hpp"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <thread>
@@ -14,6 +17,7 @@
 #include "client/cli/commands.hpp"
 #include "client/cli/interrupt.hpp"
 #include "client/cli/option_checks.hpp"
+#include "client/cli/progress.hpp"
 #include "client/cli/units.hpp"
 
 namespace lance::client::cli {
@@ -139,15 +143,31 @@ class bench_command {
   template <class Loop>
   bench_result on_connections(Loop loop) {
     std::vector<bench_result> results(options_.connections);
+    std::atomic<std::size_t> running{results.size()};
     std::vector<std::thread> threads;
     for (auto& result : results)
-      threads.emplace_back([&result, &loop] { result = loop(); });
+      threads.emplace_back([&result, &loop, &running] {
+        result = loop();
+        --running;
+      });
+    show_time(running);
     for (auto& thread : threads)
       thread.join();
     bench_result all;
     for (const auto& result : results)
       all.add(result);
     return all;
+  }
+
+  // On a terminal, how much of the time is over.
+  void show_time(const std::atomic<std::size_t>& running) {
+    constexpr std::chrono::milliseconds look{50};
+    progress bar{shared_, "bench", progress_of::time_ns};
+    const auto began = deadline::now_ns();
+    while (bar.on() && running > 0) {
+      bar.show(std::min(deadline::now_ns() - began, load_.duration_ns), load_.duration_ns);
+      std::this_thread::sleep_for(look);
+    }
   }
 
   json describe(const bench_result& result) {

@@ -1,11 +1,14 @@
 #include "client/cli/inspect.hpp"
 
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "client/cli/inspect_files.hpp"
+#include "client/cli/progress.hpp"
 #include "client/cli/units.hpp"
 #include "storage/examine.hpp"
 #include "storage/index_file.hpp"
@@ -68,6 +71,13 @@ void check_succession(examined_segment& found, const std::optional<examined_segm
   }
 }
 
+// 0 for what is not there any more: the bar is for people.
+std::uint64_t size_of(const std::string& path) {
+  std::error_code gone;
+  const auto size = std::filesystem::file_size(path, gone);
+  return gone ? 0 : size;
+}
+
 exit_code verify(context& shared, const std::string& path) {
   if (!exists(path))
     return not_found(shared, path);
@@ -76,8 +86,16 @@ exit_code verify(context& shared, const std::string& path) {
   std::optional<examined_segment> before;
   std::size_t damaged = 0;
   std::size_t wrong_indexes = 0;
+  std::uint64_t total = 0;
+  for (const auto& one : paths)
+    total += size_of(one);
+  std::uint64_t done = 0;
+  progress bar{shared, "verify"};
   for (const auto& one : paths) {
+    bar.show(done, total);
     auto found = examine(*door, one);
+    done += size_of(one);
+    bar.clear(); // a line comes where it stands
     if (!found)
       return disk_trouble(shared, one, found.error());
     check_succession(*found, before);

@@ -176,6 +176,15 @@ class Export(harness.SharedBroker):
         outcome = self.broker.lnc("import", self.file, "--topic", "barred3", "--append")
         self.assertNotIn("[#", outcome.errors)  # a pipe
 
+        verify = ("segment", "verify", os.path.dirname(self.broker.segments()[0]))
+        self.assertRegex(on_terminal(*verify), rb"verify \[#* *\] +\d+% ")
+        self.assertEqual(on_terminal("--quiet", *verify), b"")
+        self.assertEqual(harness.lnc(*verify).errors, "")
+        bench = ("bench", "produce", "--seconds", "1s")
+        self.assertRegex(on_terminal(*bench), rb"bench \[#* *\] +\d+% \d s of 1 s")
+        self.assertEqual(on_terminal("--quiet", *bench), b"")
+        self.assertNotIn("bench [", self.broker.lnc(*bench).errors)
+
     def test_memory_is_bounded(self):
         topic = self.client.create("large")["id"]
         for _ in range(40):

@@ -358,6 +358,33 @@ class Mutual(Tls):
         self.assertEqual(told.code, 4, told)
 
 
+class PlainPort(harness.SharedBroker):
+    """TLS where none is spoken."""
+
+    def test_a_greeting_is_closed_at_once_and_counted(self):
+        before = self.broker.metrics().value("lance_errors_total", type="protocol")
+        began = time.monotonic()
+        with socket.create_connection(self.broker.address(), timeout=5) as sock:
+            with self.assertRaises((ssl.SSLError, ConnectionError, OSError)):
+                ssl.create_default_context().wrap_socket(sock, server_hostname="localhost")
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertTrue(harness.wait_until(lambda: self.broker.metrics().value(
+            "lance_errors_total", type="protocol") > before, 5, 0.1))
+        self.client.keepalive()
+
+    def test_the_tool_says_so_in_time(self):
+        told = self.broker.lnc("topic", "list", "--tls", "--timeout", "5s")
+        self.assertEqual(told.code, 5, told)
+        self.assertIn("does it speak TLS on this port?", told.errors)
+        self.client.keepalive()
+
+    def test_openssl_s_client_is_turned_away(self):
+        done = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % self.broker.address()],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.client.keepalive()
+
+
 class Rotation(harness.Test):
     ROTATIONS = int(os.environ.get("LANCE_ROTATIONS", "20"))
 
