@@ -69,8 +69,10 @@ inline constexpr std::uint64_t quota_hold_ns = 10 * s_in_ns;
 /// Of the receive buffers, connections that wait for quota hold up to three each: so many wait at a
 /// time, the others are refused.
 inline constexpr std::uint32_t quota_waiters_share = 8;
-/// Waits shorter than this are not worth a timer of their own.
+/// Waits shorter than this are not worth a timer of their own; longer ones are looked at again,
+/// since quotas change while the node runs.
 inline constexpr std::uint64_t quota_step_ns = 1 * ms_in_ns;
+inline constexpr std::uint64_t quota_look_ns = 500 * ms_in_ns;
 
 /// A TLS handshake takes one or two round trips; who needs longer than this keeps a place occupied.
 inline constexpr std::uint64_t handshake_limit_ns = 10 * s_in_ns;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -349,22 +350,24 @@ std::uint64_t network_actor::quota_wait(session& from, const wire::frame_header&
 // Who waits keeps receive buffers, of which there are fewer than connections: only some may.
 bool network_actor::hold_for_quota(session& which, std::uint64_t wait_ns) {
   const bool waits = which.held_until_ns != 0;
+  const bool noted = std::exchange(which.over_quota_noted, true);
+  const auto waited_ns = now_ns_ - std::min(which.request_ns(), now_ns_);
   const bool room = waits || over_quota_.size() < std::max(1U, home_lane().receive_pool().count() /
                                                                    quota_waiters_share);
-  const bool held = room && wait_ns <= quota_hold_ns;
+  const bool held = room && waited_ns + wait_ns <= quota_hold_ns;
   if (held) {
-    const auto until = now_ns_ + std::max(wait_ns, quota_step_ns);
-    if (!waits) {
+    const auto until = now_ns_ + std::clamp(wait_ns, quota_step_ns, quota_look_ns);
+    if (!waits)
       over_quota_.push_back(&which);
+    if (!noted)
       metrics_.add(counter::quota_held);
-    }
     which.held_until_ns = until;
     if (quota_timer_.deadline_ns == 0 || until < quota_timer_.deadline_ns)
       home_lane().arm(quota_timer_, until);
   } else {
     metrics_.add(counter::quota_refused);
   }
-  if (!waits || !held)
+  if (!noted || !held)
     if (const auto told = quota_lines_.take(now_ns_))
       runtime::log(runtime::log_level::info, "over_quota",
                    {{"identity", quota_name(which)},

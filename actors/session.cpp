@@ -151,7 +151,7 @@ void session::work() {
     in.begin = in.end - static_cast<std::uint32_t>(rest.size());
     if (step == assembly::frame) {
       request_ns_ = host_.now_ns();
-      paid_ = false;
+      paid_ = over_quota_noted = false;
       held_ = !dispatch();
       if (held_)
         break;

@@ -117,6 +117,7 @@ class session final : public runtime::stream {
   std::string quota_name;          ///< the host's: under which its bytes are counted
   std::string counted_as;          ///< the host's: the identity of which it is one connection
   std::uint64_t held_until_ns = 0; ///< the host's: over quota; 0: it is not
+  bool over_quota_noted = false;   ///< the host's, for the frame in hand
   std::uint64_t begun_ns = 0;
   unsigned failed_logins = 0;
   bool listed = false;           ///< the host's: waits in its list of active sessions

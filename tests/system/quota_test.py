@@ -199,6 +199,20 @@ class Live(harness.Test):
             client.ingest(b"x", 0)
         self.assertIn("setting_changed", self.broker.log())
 
+    def test_a_quota_that_is_lifted_lets_those_go_who_wait(self):
+        self.start(quota(ingest_bytes_per_s=256 << 10))
+        with self.broker.client(timeout=30) as client:
+            client.ingest(os.urandom(2 << 20), 0)  # owed for seven seconds
+            done = []
+            waiting = threading.Thread(target=lambda: done.append(client.ingest(b"x", 0)))
+            waiting.start()
+            self.broker.wait_metric("lance_quota_held_total", 1)
+            self.assertEqual(self.change(quota__ingest_bytes_per_s=0)[0], 200)
+            lifted = time.monotonic()
+            waiting.join()
+            self.assertLess(time.monotonic() - lifted, 4)
+            self.assertEqual(self.broker.metrics().value("lance_quota_held_total"), 1)
+
     def test_the_level_of_the_log(self):
         self.start(CONFIG)
         self.assertEqual(self.change(log__level="error")[0], 200)
