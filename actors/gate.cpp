@@ -72,7 +72,7 @@ demand demand_of(command code) noexcept {
   case command::unsubscribe:
   case command::commit_offset:
     return {.right = right::consume};
-  default: // lists, status, hello, and whatever is refused afterwards
+  default: // lists, status, hello, a producer's name, and whatever is refused afterwards
     return {};
   }
 }

@@ -63,8 +63,7 @@ caf::behavior ingestion_actor::make_behavior() {
         if (!ended)
           return;
         slot.ended = ended;
-        if (!std::exchange(slot.touched, true))
-          touched_.push_back(&slot);
+        touch(slot);
       },
       [this](delete_log& gone) {
         blocked_ = false; // what waits at the front may have waited for this log
@@ -174,11 +173,13 @@ bool ingestion_actor::append(const incoming_batch& batch, std::span<const byte_v
     refuse(batch.from, batch.log, absent == absent_.end() ? errc::topic_not_found : absent->second);
     return true;
   }
+  auto& slot = found->second;
+  if (batch.producer.producer != 0 && judge(slot, batch))
+    return true;
   if (stopped_ && batch.from.network != reply_address::internal) {
     refuse(batch.from, batch.log, errc::read_only);
     return true;
   }
-  auto& slot = found->second;
   // record 4/9: stamped, and copied once into the image of the segment
   storage::append_request request;
   request.payload = pieces;
@@ -188,6 +189,9 @@ bool ingestion_actor::append(const incoming_batch& batch, std::span<const byte_v
   request.flags = static_cast<std::uint16_t>(
       (batch.control ? storage::batch_flag::control : 0) |
       (batch.source_compressed ? storage::batch_flag::source_compressed : 0));
+  request.producer_id = batch.producer.producer;
+  request.producer_epoch = batch.producer.epoch;
+  request.producer_sequence = batch.producer.sequence;
   request.wall_ns = home_lane().time().wall_ns();
   auto sealed_at = slot.appender.append(request);
   if (!sealed_at && sealed_at.error().code == errc::exhausted) {
@@ -209,13 +213,45 @@ bool ingestion_actor::append(const incoming_batch& batch, std::span<const byte_v
   }
   slot.acks.push_back({batch.from, sealed_at->header.number});
   slot.received_ns = received_ns;
-  if (!slot.touched) {
-    slot.touched = true;
-    touched_.push_back(&slot);
-  }
+  touch(slot);
   metrics_.add(counter::records_ingested, batch.record_count);
   metrics_.add(counter::bytes_ingested, batch.payload_bytes);
   return true;
+}
+
+bool ingestion_actor::judge(log_slot& slot, const incoming_batch& batch) {
+  using storage::producer_verdict;
+  const auto judged = slot.appender.judge(batch.producer, home_lane().time().wall_ns());
+  errc why{};
+  switch (judged.verdict) {
+  case producer_verdict::fresh:
+    return false;
+  case producer_verdict::duplicate:
+    metrics_.add(counter::producer_duplicates);
+    slot.acks.push_back({batch.from, judged.newest});
+    touch(slot);
+    return true;
+  case producer_verdict::gap:
+    why = errc::out_of_sequence;
+    break;
+  case producer_verdict::stale:
+    why = errc::fenced;
+    break;
+  case producer_verdict::unknown:
+    why = errc::unknown_producer;
+    break;
+  case producer_verdict::no_room:
+    why = errc::throttled;
+    break;
+  }
+  metrics_.add(counter::producer_refusals);
+  refuse(batch.from, batch.log, why);
+  return true;
+}
+
+void ingestion_actor::touch(log_slot& slot) {
+  if (!std::exchange(slot.touched, true))
+    touched_.push_back(&slot);
 }
 
 void ingestion_actor::make_room() {
@@ -237,6 +273,14 @@ bool ingestion_actor::seal(log_slot& slot) {
     if (!message)
       return false;
     if (!slot.appender.collect(message->run)) {
+      if (slot.acks_sent < slot.acks.size()) { // for batches that went before
+        message->run.log = slot.appender.log();
+        message->acks.assign(slot.acks.begin() + static_cast<std::ptrdiff_t>(slot.acks_sent),
+                             slot.acks.end());
+        slot.acks.clear();
+        slot.acks_sent = 0;
+        memory_.sealed_messages.send(routes_.poller, std::move(message), context());
+      }
       slot.touched = false;
       if (slot.ended)
         send(routes_.poller, segment_ended{slot.appender.log(), *std::exchange(slot.ended, {})});

@@ -61,6 +61,9 @@ class ingestion_actor final : public runtime::resident_actor<> {
   /// True when the batch is done with: appended or refused.
   bool append(const incoming_batch& batch, std::span<const byte_view> pieces,
               std::uint64_t received_ns);
+  /// True when a batch of an idempotent producer is done with: here already, or refused.
+  bool judge(log_slot& slot, const incoming_batch& batch);
+  void touch(log_slot& slot);
   void unfence(unfence_log& wanted);
   void forget(std::uint32_t log, errc why);
   void seal();

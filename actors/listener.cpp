@@ -1,8 +1,10 @@
 #include "actors/listener.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 #include <netdb.h>
 #include <sys/socket.h>
@@ -23,6 +25,26 @@ std::string bound_address(int descriptor) {
     return {};
   const std::string name{host};
   return (name.find(':') != std::string::npos ? "[" + name + "]" : name) + ":" + port;
+}
+
+constexpr std::chrono::seconds taken_patience{3};
+constexpr std::chrono::milliseconds look_again{20};
+
+result<int> listen_there(const addrinfo& where, bool share_port) {
+  const int descriptor =
+      ::socket(where.ai_family, where.ai_socktype | SOCK_CLOEXEC, where.ai_protocol);
+  if (descriptor < 0)
+    return fail(errc::io_failed, errno);
+  const int on = 1;
+  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (share_port)
+    ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (::bind(descriptor, where.ai_addr, where.ai_addrlen) == 0 &&
+      ::listen(descriptor, listen_backlog) == 0)
+    return descriptor;
+  const int error = errno;
+  ::close(descriptor);
+  return fail(errc::io_failed, error);
 }
 
 } // namespace
@@ -49,25 +71,21 @@ result<listening_socket> listen_on(const std::string& address, bool share_port,
     return fail(errc::bad_config);
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> found{raw, &::freeaddrinfo};
-  const int descriptor =
-      ::socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol);
-  const int on = 1;
-  if (descriptor >= 0) {
-    ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (share_port)
-      ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  }
-  if (descriptor < 0 || ::bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 ||
-      ::listen(descriptor, listen_backlog) != 0) {
-    const int error = errno;
-    if (descriptor >= 0)
-      ::close(descriptor);
+  const auto until = std::chrono::steady_clock::now() + taken_patience;
+  for (;;) {
+    const auto descriptor = listen_there(*found, share_port);
+    if (descriptor)
+      return listening_socket{*descriptor, bound_address(*descriptor)};
+    const int error = descriptor.error().system;
+    if (error == EADDRINUSE && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(look_again);
+      continue;
+    }
     explanation =
         "cannot listen on " + address + ": " + std::strerror(error) +
         (error == EADDRINUSE ? " (is another broker running? port 0 takes a free one)" : "");
     return fail(errc::io_failed, error);
   }
-  return listening_socket{descriptor, bound_address(descriptor)};
 }
 
 } // namespace lance::actors

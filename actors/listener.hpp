@@ -16,7 +16,9 @@ struct listening_socket {
 };
 
 /// `address`: "host:port"; port 0 lets the kernel choose. `share_port` allows one such socket per
-/// network lane. Errors: bad_config (cannot be read or resolved), io_failed with errno.
+/// network lane. A taken port is tried again for 3 s: the kernel gives the sockets of a killed
+/// broker back some time after it. Errors: bad_config (cannot be read or resolved), io_failed with
+/// errno.
 result<listening_socket> listen_on(const std::string& address, bool share_port,
                                    std::string& explanation);
 

@@ -52,7 +52,8 @@ struct incoming_batch {
   std::uint32_t payload_crc = 0;
   wire::checksum_kind kind = wire::checksum_kind::iso_hdlc;
   bool source_compressed = false;
-  bool control = false; ///< a record of an internal log: takes no stream offsets
+  bool control = false;             ///< a record of an internal log: takes no stream offsets
+  storage::producer_stamp producer; ///< of nobody, or of an idempotent producer
   std::uint32_t first_piece = 0;
   std::uint32_t piece_count = 0;
 };

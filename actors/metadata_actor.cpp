@@ -316,7 +316,7 @@ void metadata_actor::handle(control_request& request) {
     answer.server = "lance";
     answer.node = options_.node;
     answer.version = options_.version;
-    answer.features = {"topics", "offset_lookup", "fetch_batches"};
+    answer.features = {"topics", "offset_lookup", "fetch_batches", "idempotence"};
     answer.backend = options_.backend;
     answer.max_frame_bytes = options_.max_frame_bytes;
     return reply_json(to, wire::encode(answer));

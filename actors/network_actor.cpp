@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <utility>
 
 #include <netinet/in.h>
@@ -813,6 +814,9 @@ bool network_actor::request(session& from, const wire::frame_header& header,
   case command::authenticate:
     authenticate(from, payload);
     return true;
+  case command::register_producer:
+    register_producer(from, payload);
+    return true;
   case command::create_topic:
   case command::delete_topic:
   case command::list_topics:
@@ -835,6 +839,23 @@ bool network_actor::request(session& from, const wire::frame_header& header,
     from.refuse(errc::invalid_request, "Invalid client command");
     return true;
   }
+}
+
+void network_actor::register_producer(session& from, byte_view payload) {
+  auto asked = wire::decode_producer(payload);
+  if (!asked) {
+    metrics_.add(counter::errors_protocol);
+    from.refuse(asked.error().code, refusal_sentence(asked.error().code, 0));
+    return;
+  }
+  for (std::random_device source; asked->producer == 0;)
+    asked->producer = std::uint64_t{source()} << 32 | source();
+  from.register_producer(*asked);
+  const auto answer = wire::encode(*asked);
+  std::vector<std::byte> frame(wire::frame_header_bytes + answer.size());
+  wire::encode_frame(wire::control_header(wire::command::producer_registered), from.kind(), answer,
+                     frame);
+  from.answer(std::move(frame));
 }
 
 void network_actor::to_metadata(session& from, wire::command code, byte_view payload) {

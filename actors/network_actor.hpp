@@ -105,6 +105,7 @@ class network_actor final : public runtime::resident_actor<>,
   void expired(std::uint64_t now_ns) override;
 
   bool read_for(session& from, wire::command code, byte_view payload);
+  void register_producer(session& from, byte_view payload);
   void to_metadata(session& from, wire::command code, byte_view payload);
   frames* frames_for(std::size_t shard, std::size_t pieces);
   void send_frames(std::size_t shard);

@@ -379,7 +379,7 @@ void poller_actor::submit(sealed& message) {
   for (const auto& each : message.acks)
     slot.acks.wait(each);
   metrics_.add(counter::batches_written, message.run.batches.size());
-  if (slot.submitted_ns == 0)
+  if (slot.submitted_ns == 0 && !message.run.empty())
     slot.submitted_ns = message.sealed_ns;
   slot.log->submit(message.run);
   log_changed(*slot.log);

@@ -42,6 +42,12 @@ std::string refusal_sentence(errc code, std::uint32_t topic) {
     return "stored data of " + name + " does not verify; see the broker's log";
   case errc::throttled:
     return "the server is at its limit; try again";
+  case errc::out_of_sequence:
+    return "a batch of this producer that goes before is not in " + name;
+  case errc::unknown_producer:
+    return name + " does not know this producer, and this is not its first batch";
+  case errc::fenced:
+    return "a later epoch of this producer has written to " + name;
   case errc::io_failed:
     return "the disk failed, or the log of " + name + " could not be opened; see the broker's log";
   default:
@@ -88,6 +94,7 @@ void session::reset() {
   ++generation_;
   assembler_.emplace(payload_limit_, budget_);
   who_.reset();
+  producer_ = {};
   last_access = {};
   quota_name.clear();
   held_until_ns = 0;
@@ -300,6 +307,8 @@ bool session::dispatch_ingest() {
   batch.payload_bytes = header.payload_length;
   batch.payload_crc = header.payload_crc;
   batch.kind = assembler_->kind();
+  if (producer_.producer != 0)
+    batch.producer = {producer_.producer, producer_.epoch, header.batch_id};
   bool taken = false;
   if ((header.flags & wire::flag::compressed) != 0) {
     result<> refused;

@@ -105,6 +105,8 @@ class session final : public runtime::stream {
   [[nodiscard]] std::uint64_t request_ns() const noexcept { return request_ns_; }
   /// The host's: who is there, and what it was last told about it.
   [[nodiscard]] const std::shared_ptr<const caller>& who() const noexcept { return who_; }
+  /// The batches from here on are this producer's, numbered by their ids.
+  void register_producer(const wire::producer_identity& who) { producer_ = who; }
   void known_as(std::shared_ptr<const caller> who) { who_ = std::move(who); }
   /// Strangers send no long frames.
   void set_payload_limit(std::uint32_t bytes) { assembler_->set_payload_limit(bytes); }
@@ -159,6 +161,7 @@ class session final : public runtime::stream {
 
   session_host& host_;
   std::shared_ptr<const caller> who_;
+  wire::producer_identity producer_;
   const std::uint16_t network_;
   const std::uint32_t number_;
   const std::uint32_t payload_limit_;

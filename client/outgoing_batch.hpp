@@ -18,12 +18,17 @@ struct outgoing_topic {
   std::uint32_t partition = 0;
   log_id log;
   bool stale = false; ///< the server did not know it: to be looked up again
+  // Of an idempotent producer, the send window's:
+  std::uint32_t epoch = 0;    ///< that the next two are of
+  std::uint64_t numbered = 0; ///< batches that have been given a number
+  bool broken = false;        ///< one of them was given up: nothing behind it will be taken
 };
 
 struct outgoing_batch {
   outgoing_topic* topic = nullptr;
   std::uint64_t sequence = 0;   ///< of the producer: the order batches were begun in
   std::vector<std::byte> frame; ///< room for the header, then the payload
+  std::uint64_t number = 0;     ///< of an idempotent producer, in its log and epoch; 0: none yet
   std::uint32_t records = 0;
   bool finished = false;                 ///< the header is written, but for the batch id
   bool sent = false;                     ///< all of it went out on this connection

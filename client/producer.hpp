@@ -6,7 +6,8 @@
 // and durability say. By default a batch whose answer was lost with its connection is sent again
 // (at least once: it may be stored twice); on_unknown::report tells its fate as `unknown` instead.
 // Records of one topic keep their order, except around a server's Backpressure or transient refusal
-// when more than one batch is in flight.
+// when more than one batch is in flight. An idempotent producer keeps the order always and stores
+// each batch once: the server knows its batches by their numbers, also after a restart.
 //
 // Any number of threads may send. Callbacks run on a thread of their own, one at a time, and may
 // send; from there a full producer refuses at once instead of waiting. They do not throw.
@@ -44,6 +45,11 @@ struct producer_options {
   /// Batches are sent as LZ4 envelopes where that makes them shorter.
   bool lz4 = false;
   client::on_unknown on_unknown = on_unknown::resend;
+  /// Batches are numbered, and stored exactly once and in order while this producer lives. What has
+  /// no answer is sent again until delivery_timeout, whatever `on_unknown` says. A server without
+  /// that refuses everything (unsupported). A log knows 10,000 such producers a day: not for
+  /// programs that are started for a record each.
+  bool idempotent = false;
 };
 
 /// The views are needed only until send() returns.

@@ -27,7 +27,7 @@ std::uint64_t ns_of(std::chrono::nanoseconds span) noexcept {
 producer_io::producer_io(producer_shared& shared)
     : shared_(shared), connector_(shared.options.connection),
       backoff_(shared.options.connection.retry),
-      window_(shared.options.in_flight_max, shared.options.on_unknown) {}
+      window_(shared.options.in_flight_max, shared.options.on_unknown, shared.options.idempotent) {}
 
 void producer_io::run() {
   while (collect()) {
@@ -38,6 +38,8 @@ void producer_io::run() {
       send();
     if (channel_)
       receive();
+    if (window_.wants_epoch())
+      begin_epoch();
     finish_completed();
     sleep();
   }
@@ -72,9 +74,47 @@ void producer_io::connect() {
     pause();
     return;
   }
+  if (const auto known = register_producer(**fresh); !known) {
+    last_problem_ = known.error();
+    if (!last_problem_.retriable)
+      window_.abandon(last_problem_);
+    pause();
+    return;
+  }
   channel_ = std::move(*fresh);
   last_reply_ns_ = deadline::now_ns();
   ++connects_;
+}
+
+// Says whose batches come on this connection. Nothing is in flight on it.
+outcome<> producer_io::register_producer(channel& line) {
+  const auto& options = shared_.options;
+  if (!options.idempotent)
+    return {};
+  const auto asked = wire::encode(wire::producer_identity{producer_, window_.epoch()});
+  const auto reply = line.call(wire::control_header(wire::command::register_producer), asked,
+                               deadline::after(options.connection.connect_timeout));
+  if (!reply)
+    return tl::unexpected{reply.error()};
+  if (reply->is(wire::command::error_response)) {
+    auto why = failure_of_reply(reply->payload, line.node());
+    if (why.code == errc::invalid_request)
+      why = {errc::unsupported, false, line.node(), {}, "knows no idempotent producers"};
+    return tl::unexpected{std::move(why)};
+  }
+  const auto named = wire::decode_producer(reply->payload);
+  if (!reply->is(wire::command::producer_registered) || !named || named->producer == 0)
+    return line.lost({errc::bad_frame, 0}, "registering");
+  producer_ = named->producer;
+  return {};
+}
+
+void producer_io::begin_epoch() {
+  window_.begin_epoch();
+  if (!channel_)
+    return; // the next connection is registered with it
+  if (const auto known = register_producer(*channel_); !known)
+    drop(known.error());
 }
 
 void producer_io::drop(const failure& why) {

@@ -24,6 +24,8 @@ class producer_io {
 
   [[nodiscard]] bool collect();
   void connect();
+  [[nodiscard]] outcome<> register_producer(channel& line);
+  void begin_epoch();
   void send();
   void take_frames();
   void prepare(outgoing_batch& batch, std::uint64_t batch_id);
@@ -43,6 +45,7 @@ class producer_io {
   backoff backoff_;
   send_window window_;
   std::unique_ptr<channel> channel_;
+  std::uint64_t producer_ = 0;         ///< as the server named us; 0: not yet
   std::deque<frame_under_way> frames_; ///< in order; only the first may be half sent
   std::uint64_t paused_until_ns_ = 0;  ///< no connecting and no new batches before
   std::uint64_t last_reply_ns_ = 0;

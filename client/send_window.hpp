@@ -5,6 +5,11 @@
 // connection it is ready again, in front of those begun after it. With more than one batch in
 // flight, a batch that had to wait this way may so end up behind a later one; a window of one keeps
 // the order strictly.
+//
+// An idempotent producer's batches are numbered per topic, from 1, when they are first taken, and
+// keep their number however often they are sent: the server stores each once, and in that order. A
+// number that is given up leaves a gap which the server will not pass. Then no new batch is taken
+// until all numbered ones have their answer, and a new epoch begins with new numbers.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +30,12 @@ enum class on_unknown : std::uint8_t {
 
 class send_window {
  public:
-  send_window(std::size_t in_flight_max, on_unknown unknown) noexcept
-      : in_flight_max_(in_flight_max), unknown_(unknown) {}
+  /// `idempotent`: what has no answer is sent again, whatever `unknown` says.
+  send_window(std::size_t in_flight_max, on_unknown unknown, bool idempotent = false) noexcept
+      : in_flight_max_(in_flight_max), unknown_(unknown), idempotent_(idempotent) {}
 
   /// Batches come in the order they are to be sent in.
-  void push(batch_ptr batch) { ready_.push_back(std::move(batch)); }
+  void push(batch_ptr batch);
 
   /// The next batch to send on this connection, now in flight, its batch id given; null when the
   /// window is full or nothing is ready. It stays owned here.
@@ -55,14 +61,19 @@ class send_window {
   /// Finished batches, in the order they finished. The caller takes them away.
   [[nodiscard]] std::vector<completed_batch>& completed() noexcept { return completed_; }
 
-  [[nodiscard]] bool can_take() const noexcept {
-    return !ready_.empty() && in_flight_.size() < in_flight_max_;
-  }
+  [[nodiscard]] bool can_take() const noexcept;
   [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty(); }
   [[nodiscard]] bool has_room() const noexcept {
     return in_flight_.size() + ready_.size() < in_flight_max_;
   }
   [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.size(); }
+  /// The epoch to register the producer with, before anything is taken on a connection.
+  [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
+  /// Nothing of this epoch is open any more, and a new one has to begin: begin_epoch(), then
+  /// register with it.
+  [[nodiscard]] bool wants_epoch() const noexcept;
+  void begin_epoch() noexcept;
+
   /// When the batch that waits longest for its answer was sent; ~0 when none does.
   [[nodiscard]] std::uint64_t oldest_sent_ns() const noexcept;
   /// When the batch that is ready longest was begun; ~0 when none is.
@@ -86,11 +97,20 @@ class send_window {
   [[nodiscard]] verdict on_refusal(const reply_frame& reply, const std::string& node);
   void complete(batch_ptr batch, fate end, std::optional<failure> problem);
   void give_up(batch_ptr batch, const failure& why);
+  [[nodiscard]] verdict on_refused_number(batch_ptr batch, const failure& why);
+  [[nodiscard]] bool follows_another(const outgoing_batch& batch) const noexcept;
+  void give_number(outgoing_batch& batch) const noexcept;
+  void break_off(outgoing_topic& topic);
+  [[nodiscard]] bool numbered_ready() const noexcept;
   void unanswered(batch_ptr batch, const failure& why); ///< by the rule for unknown fates
   void ready_again(batch_ptr batch);
 
   std::size_t in_flight_max_;
   on_unknown unknown_;
+  bool idempotent_;
+  std::uint32_t epoch_ = 0;
+  bool epoch_over_ = false;
+  std::optional<failure> fenced_; ///< somebody else goes on as this producer
   std::deque<batch_ptr> ready_;
   std::deque<flying> in_flight_;
   std::vector<completed_batch> completed_;

@@ -63,6 +63,8 @@ enum class counter : std::uint8_t {
   auth_too_late,
   auth_reloads,
   auth_reload_failures,
+  producer_duplicates,
+  producer_refusals,
   quota_held,
   quota_refused,
   quota_connections,

@@ -32,6 +32,8 @@ constexpr std::array table{
     row{errc::internal, "INTERNAL", "internal error"},
     row{errc::forward_failed, "FORWARD_FAILED", "forwarding failed"},
     row{errc::not_leader, "NOT_LEADER", "not the leader"},
+    row{errc::out_of_sequence, "OUT_OF_SEQUENCE", "a batch before this one is missing"},
+    row{errc::unknown_producer, "UNKNOWN_PRODUCER", "the log does not know this producer"},
     row{errc::io_failed, "INTERNAL", "input or output failed"},
     row{errc::incomplete, "INTERNAL", "incomplete"},
     row{errc::bad_frame, "INTERNAL", "bad frame"},

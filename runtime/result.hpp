@@ -32,6 +32,8 @@ enum class errc : std::uint8_t {
   internal = 0x10,
   forward_failed = 0x11, ///< transient; the published client retries
   not_leader = 0x12,
+  out_of_sequence = 0x13,  ///< a producer's batch, of which one before is missing
+  unknown_producer = 0x14, ///< not its first batch, and the log knows none of it
 
   io_failed = 0x80,  ///< a system call failed; error::system holds errno
   incomplete = 0x81, ///< more bytes are needed before anything can be said

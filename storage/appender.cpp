@@ -7,6 +7,9 @@
 
 namespace lance::storage {
 
+using runtime::plant;
+using runtime::planted;
+
 namespace {
 
 std::uint64_t length_of(std::span<const byte_view> pieces) noexcept {
@@ -27,7 +30,7 @@ appender::appender(const append_start& start, const options& chosen, runtime::bu
                    stamp_identity identity)
     : at_(start), options_(chosen), pool_(pool), identity_(identity),
       keys_(identity.node, identity.actor, start.last_key), term_(start.last_term),
-      grant_(start.grant) {
+      grant_(start.grant), producers_(start.producers) {
   LANCE_CHECK(pool.buffer_bytes() >= block_bytes && pool.buffer_bytes() % block_bytes == 0,
               pool.buffer_bytes());
   reserved_.reserve(chosen.payload_bytes_max / pool.buffer_bytes() + 2);
@@ -79,6 +82,20 @@ result<sealed_batch> appender::append_copy(byte_view encoded, std::span<const by
   return seal(*where, header, encoded.data(), payload);
 }
 
+producer_judgement appender::judge(const producer_stamp& stamp, std::uint64_t wall_ns) {
+  if (!takes_batches())
+    return {};
+  auto judged = producers_.judge(stamp);
+  if (judged.verdict == producer_verdict::fresh &&
+      !producers_.make_room(stamp, std::max(wall_ns, at_.last_time_ns)))
+    judged.verdict = producer_verdict::no_room;
+  if (judged.verdict == producer_verdict::duplicate && planted(plant::duplicate_appended))
+    judged.verdict = producer_verdict::fresh;
+  if (judged.verdict == producer_verdict::gap && planted(plant::gap_taken))
+    judged.verdict = producer_verdict::fresh;
+  return judged;
+}
+
 bool appender::collect(sealed_run& into) {
   into.clear();
   auto& next = finished_.empty() ? filling_ : finished_;
@@ -114,7 +131,7 @@ bool appender::release_idle() {
 
 // Where a batch of `image_bytes` goes, judged by the newest grant; nothing is changed.
 result<appender::place> appender::find_place(std::uint64_t image_bytes, rolling wish) const {
-  if (grant_.state != log_state::open && grant_.state != log_state::no_space)
+  if (!takes_batches() || grant_.state == log_state::stalled)
     return fail(errc::read_only);
   const auto no_more =
       fail(grant_.state == log_state::no_space ? errc::read_only : errc::exhausted);
@@ -168,7 +185,7 @@ void appender::stamp(batch_header& header, const append_request& request) {
   header.record_count = request.record_count;
   header.payload_crc = request.payload_crc;
   header.producer_epoch = request.producer_epoch;
-  header.append_time_ns = runtime::planted(runtime::plant::clock_taken_as_it_is)
+  header.append_time_ns = planted(plant::clock_taken_as_it_is)
                               ? request.wall_ns
                               : std::max(request.wall_ns, at_.last_time_ns);
   header.key = keys_.next(request.wall_ns);
@@ -201,6 +218,7 @@ result<sealed_batch> appender::seal(const place& where, batch_header& header,
   LANCE_CHECK(reserved_.empty() && at_.position == batch.file_end(), reserved_.size());
   filling_.end = at_.position;
   filling_.batches.push_back(batch);
+  producers_.appended(stamp_of(header), header.number, header.append_time_ns);
 
   at_.previous_crc = header.header_crc;
   at_.next_number = batch_number{header.number.value + 1};

@@ -56,6 +56,11 @@ class appender {
   /// runs: call until false.
   [[nodiscard]] bool collect(sealed_run& into);
 
+  /// What a batch of an idempotent producer is to this log. `fresh`: append it; also where the log
+  /// takes nothing, as append() says then, since what stands here may not have reached the disk.
+  /// Forgets producers that have been silent for long when there is no room for another.
+  [[nodiscard]] producer_judgement judge(const producer_stamp& stamp, std::uint64_t wall_ns);
+
   void set_grant(const append_grant& grant) noexcept { grant_ = grant; }
   /// The segment takes no more batches: the next one begins another. Returns which segment that is,
   /// for storage::log::end_segment() once all runs were collected; nothing when there is none.
@@ -76,6 +81,10 @@ class appender {
   [[nodiscard]] std::uint64_t last_time_ns() const noexcept { return at_.last_time_ns; }
 
  private:
+  [[nodiscard]] bool takes_batches() const noexcept {
+    return grant_.state == log_state::open || grant_.state == log_state::no_space ||
+           grant_.state == log_state::stalled;
+  }
   struct place;                                                 // where the next batch would go
   enum class rolling : std::uint8_t { never, when_ready, now }; // before the segment is full
   [[nodiscard]] result<place> find_place(std::uint64_t image_bytes, rolling wish) const;
@@ -100,6 +109,7 @@ class appender {
   image_chunk head_;                          // the chunk being filled; may be empty
   std::uint64_t zeroed_to_ = 0;               // file position up to which the head is defined
   std::vector<runtime::buffer_ref> reserved_; // taken before writing, so that append is all or none
+  producer_table producers_;
   sealed_run filling_;
   sealed_run finished_; // of the segment before, when a roll came before collect()
 };

@@ -7,6 +7,7 @@
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/open_log.hpp"
+#include "storage/producer_recovery.hpp"
 #include "storage/recovery.hpp"
 
 namespace lance::storage {
@@ -82,6 +83,8 @@ result<cut_report> cutting::run() {
     return tl::unexpected(found.error());
   segments_ = std::move(*found);
   auto done = judge();
+  if (done)
+    done = forget_producers_from(door_, directory_, wish_.log, wish_.end);
   if (done && kept_ == 0 && !segments_.empty())
     done = keep_numbers();
   if (done)
@@ -214,6 +217,10 @@ result<> begin_log_at(disk& door, const std::string& directory, const log_start&
     return tl::unexpected(segments.error());
   if (!segments->empty() && segments->back().facts.segment.first >= start.next_number)
     return fail(errc::invalid_request);
+  // What it knows of producers is of another past; who begins a log elsewhere brings it along.
+  if (const auto forgot = forget_producers_from(door, directory, start.log, batch_number{});
+      !forgot)
+    return forgot;
   // Says nothing while there is a segment.
   if (const auto noted = write_log_start(door, directory, start); !noted)
     return noted;

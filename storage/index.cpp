@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view magic{"LNCIDX\0\1", 8};
 constexpr std::uint32_t control_bit = 1U << 31;
+constexpr std::uint32_t stamped_bit = 1U << 30;
 // As batch headers have it: below it sums stay whole, and searches find what is there.
 constexpr auto numbers_end = std::uint64_t{1} << 63;
 
@@ -38,6 +39,7 @@ index_entry entry_of(const sealed_batch& batch) noexcept {
           .position = static_cast<std::uint32_t>(batch.position),
           .payload_length = header.payload_length,
           .control = header.has(batch_flag::control),
+          .stamped = header.producer_id != 0,
           .first_record = header.first_record,
           .record_count = header.record_count,
           .header_crc = header.header_crc,
@@ -49,7 +51,8 @@ void encode(const index_entry& entry, std::byte* to) noexcept {
   wire::encode(entry.key, to);
   store_le(to + 16, entry.offset.value);
   store_le(to + 24, entry.position);
-  store_le(to + 28, entry.payload_length | (entry.control ? control_bit : 0));
+  store_le(to + 28, entry.payload_length | (entry.control ? control_bit : 0) |
+                        (entry.stamped ? stamped_bit : 0));
   store_le(to + 32, entry.first_record.value);
   store_le(to + 40, entry.record_count);
   store_le(to + 44, entry.header_crc);
@@ -62,8 +65,9 @@ index_entry decode_entry(const std::byte* from) noexcept {
   return {.key = wire::decode_sort_key(from),
           .offset = byte_offset{load_le<std::uint64_t>(from + 16)},
           .position = load_le<std::uint32_t>(from + 24),
-          .payload_length = length & ~control_bit,
+          .payload_length = length & ~(control_bit | stamped_bit),
           .control = (length & control_bit) != 0,
+          .stamped = (length & stamped_bit) != 0,
           .first_record = record_number{load_le<std::uint64_t>(from + 32)},
           .record_count = load_le<std::uint32_t>(from + 40),
           .header_crc = load_le<std::uint32_t>(from + 44),

@@ -16,7 +16,8 @@
 //   entry:  byte  0  sort key (16)
 //                16  stream offset u64
 //                24  file position of the batch header u32
-//                28  payload length u32; bit 31: a control batch, which takes no offsets
+//                28  payload length u32; bit 31: a control batch, which takes no offsets;
+//                    bit 30: an idempotent producer's, whose stamp is in its header
 //                32  first record u64
 //                40  record count u32
 //                44  header_crc u32
@@ -52,6 +53,7 @@ struct index_entry {
   std::uint32_t position = 0;
   std::uint32_t payload_length = 0;
   bool control = false;
+  bool stamped = false; ///< an idempotent producer's
   record_number first_record;
   std::uint32_t record_count = 0;
   std::uint32_t header_crc = 0;

@@ -8,6 +8,7 @@
 //       <first batch>_<first ns>.idx            batch index of either
 //       next.spare                              allocated ahead, not part of the log
 //       fenced                                  takes no writes (fence_note.hpp)
+//       producers                               of idempotent producers (producer_table.hpp)
 //       log.start                               where the numbers go on when no segment is left
 //       recycled-<first batch>.spare            a dropped segment's file, kept to be the next
 #pragma once
@@ -31,6 +32,7 @@ inline constexpr std::string_view trash_name = "trash";
 inline constexpr std::string_view spare_name = "next.spare";
 inline constexpr std::string_view fence_name = "fenced";
 inline constexpr std::string_view log_start_name = "log.start";
+inline constexpr std::string_view producers_name = "producers";
 inline constexpr std::string_view ballast_name = "ballast";
 
 /// `a/b`, with one slash.

@@ -145,6 +145,10 @@ const segment_facts& log::segment_at(std::size_t at) const noexcept {
   return core_->segments[at]->facts();
 }
 
+bool log::producers_owed() const noexcept {
+  return core_->writer.producers_owed();
+}
+
 batch_number log::start_number() const noexcept {
   return core_->segments.empty() ? durable_next() : core_->segments.front()->facts().id.first;
 }
@@ -390,12 +394,15 @@ segment_removal log::take_before(batch_number number) {
   if (planted(plant::one_segment_too_many) && end != segments.begin() && end != segments.end() &&
       is_closed(*end))
     ++end;
-  if (end == segments.begin() || core_->writer.state() == log_state::damaged)
+  if (end == segments.begin() || core_->writer.state() == log_state::damaged ||
+      core_->writer.producers_owed())
     return removal;
-  // An active segment carries the numbers once a crash cannot empty it any more.
+  // An active segment carries the numbers once a crash cannot empty it any more; the tail of a
+  // fenced log, which was only read back, does not.
   const auto rest = segments.end() - end;
   const bool carried =
-      rest > 1 || (rest == 1 && (!has_active() || core_->writer.active_outlives_crash()));
+      rest > 1 ||
+      (rest == 1 && (is_closed(*end) || (has_active() && core_->writer.active_outlives_crash())));
   if (!carried) {
     const auto last = opened(segments, *(end - 1), core_->environment, core_->writer.policy(),
                              core_->uses, core_->damage);

@@ -212,6 +212,8 @@ class log {
   void end_segment(segment_id which);
   /// An ended segment is not closed yet.
   [[nodiscard]] bool ending() const noexcept;
+  /// Nothing can be dropped: what it holds of producers could not be written yet for want of room.
+  [[nodiscard]] bool producers_owed() const noexcept;
   /// While held, no further space is allocated, and what was granted is all there is: the disk is
   /// needed for others. Said by state() no_space once space is wanted.
   void hold_space(bool held);

@@ -29,6 +29,8 @@ log_writer::log_writer(const log_environment& environment, const log_policy& pol
   durable_next_ = appended_next_ = opened.start.next_number;
   durable_end_ = opened.start.next_offset;
   durable_records_ = opened.start.next_record;
+  producers_ = opened.start.producers;
+  producers_owed_ = std::move(opened.producers_owed);
   damaged_ = opened.damaged;
   fenced_ = opened.report.fenced.has_value();
   if (fenced_)
@@ -41,8 +43,14 @@ log_writer::log_writer(const log_environment& environment, const log_policy& pol
 // -- taking batches ------------------------------------------------------------------------------
 
 void log_writer::submit(sealed_run& run) {
-  if (run.empty())
+  if (run.empty()) {
+    if (!writable()) { // who waits for a batch of before hears what became of it
+      progress_.failed = true;
+      progress_.failed_end = appended_next_;
+      note_change();
+    }
     return;
+  }
   LANCE_CHECK(run.batches.front().header.number == appended_next_ && !closing_,
               run.batches.front().header.number.value, appended_next_.value);
   appended_next_ = batch_number{run.batches.back().header.number.value + 1};
@@ -77,6 +85,7 @@ void log_writer::expose_next() {
   durable_next_ = batch_number{batch.header.number.value + 1};
   durable_end_ = batch.header.end_offset();
   durable_records_ = batch.header.end_record();
+  producers_.appended(stamp_of(batch.header), batch.header.number, batch.header.append_time_ns);
   ++progress_.batches;
   note_change();
 }
@@ -283,6 +292,7 @@ void log_writer::tick(std::uint64_t now_ns) {
       index_.write(*active_->growing(),
                    planted(plant::index_ahead_of_flush) ? written_batches_ : flushed_batches_);
     keep_space();
+    note_producers();
     close_next();
     pump(now_ns);
     zero_ahead(false);
@@ -316,7 +326,7 @@ void log_writer::set_retention(const retention_policy& policy) {
 
 bool log_writer::idle() const noexcept {
   return !busy_ && queue_.empty() && !index_.busy() && !zero_.busy() && !activate_job_.busy &&
-         !space_job_.busy && !close_job_.busy && !fence_job_.busy;
+         !space_job_.busy && !close_job_.busy && !fence_job_.busy && !producers_job_.busy;
 }
 
 log_state log_writer::state() const noexcept {

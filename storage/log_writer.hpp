@@ -53,6 +53,8 @@ class log_writer {
   [[nodiscard]] batch_number durable_next() const noexcept { return durable_next_; }
   [[nodiscard]] byte_offset durable_end() const noexcept { return durable_end_; }
   [[nodiscard]] record_number durable_records() const noexcept { return durable_records_; }
+  /// The file `producers` does not hold for all closed segments: none may be dropped.
+  [[nodiscard]] bool producers_owed() const noexcept { return !producers_owed_.empty(); }
   [[nodiscard]] spare_shelf& shelf() noexcept { return shelf_; }
   [[nodiscard]] const log_policy& policy() const noexcept { return policy_; }
   [[nodiscard]] byte_view in_memory(segment_id segment, std::uint64_t position) const noexcept;
@@ -79,6 +81,7 @@ class log_writer {
   struct closing_segment {
     std::shared_ptr<segment> which;
     std::size_t indexed = 0; // entries already in its index file
+    std::vector<std::byte> producers;
   };
 
   // log_writer.cpp: groups
@@ -109,6 +112,7 @@ class log_writer {
   void try_end_segment();
   void close_next();
   void segment_closed();
+  void note_producers();
   void try_finish_close();
   void keep_space();
   void prepare();
@@ -172,6 +176,7 @@ class log_writer {
   cold_job space_job_;
   cold_job close_job_;
   cold_job fence_job_;
+  cold_job producers_job_;
   result<std::unique_ptr<file>> activate_result_;
   result<std::unique_ptr<file>> prepare_result_;
   result<> extend_result_;
@@ -199,6 +204,9 @@ class log_writer {
   bool note_owed_ = false; // and does not say yet
   std::uint64_t note_tried_ns_ = 0;
   result<> note_result_;
+  producer_table producers_; // of the batches that count as durable
+  std::vector<std::byte> producers_owed_;
+  result<> producers_result_;
 };
 
 } // namespace lance::storage

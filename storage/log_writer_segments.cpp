@@ -7,6 +7,7 @@
 #include "runtime/plant.hpp"
 #include "storage/layout.hpp"
 #include "storage/log_writer.hpp"
+#include "storage/producer_recovery.hpp"
 #include "storage/segment_files.hpp"
 
 namespace lance::storage {
@@ -97,8 +98,10 @@ void log_writer::activated() {
     conclude_group();
 }
 
+// Every batch of the segment is flushed, and none behind it counts yet.
 void log_writer::retire_active() {
-  to_close_.push({active_, index_.written_entries()});
+  to_close_.push({active_, index_.written_entries(),
+                  encode_producers(policy_.log, active_->facts().end_number(), producers_)});
   index_.end();
   zero_.end();
   active_.reset();
@@ -129,13 +132,20 @@ void log_writer::try_end_segment() {
 }
 
 void log_writer::close_next() {
-  if (close_job_.busy || to_close_.empty() || zero_.busy() || activate_job_.busy || fenced_)
+  if (close_job_.busy || to_close_.empty() || zero_.busy() || activate_job_.busy ||
+      producers_job_.busy || fenced_)
     return;
+  // What is known of producers goes first: retention may drop a closed segment.
   close_job_.deed = [this] {
     const auto& closing = to_close_.front();
-    close_result_ =
-        close_segment(*environment_.door, policy_.directory, policy_.log, closing.which->facts(),
-                      closing.which->data(), closing.which->index(), closing.indexed);
+    const auto noted =
+        runtime::planted(runtime::plant::producers_not_noted)
+            ? result<>{}
+            : write_producers(*environment_.door, policy_.directory, closing.producers);
+    close_result_ = !noted ? tl::unexpected(noted.error())
+                           : close_segment(*environment_.door, policy_.directory, policy_.log,
+                                           closing.which->facts(), closing.which->data(),
+                                           closing.which->index(), closing.indexed);
   };
   close_job_.then = [this] { segment_closed(); };
   start_job(close_job_);
@@ -151,10 +161,27 @@ void log_writer::segment_closed() {
   }
   const auto closed = to_close_.pop();
   index_memory_ = closed.which->become_closed(std::move(*outcome));
+  producers_owed_.clear();
   ++progress_.closed_segments;
   note_change();
   close_next();
   try_finish_close();
+}
+
+// What recovery had no room to write. Nothing may be dropped before.
+void log_writer::note_producers() {
+  if (producers_owed_.empty() || producers_job_.busy || close_job_.busy)
+    return;
+  producers_job_.deed = [this, known = producers_owed_] {
+    producers_result_ = write_producers(*environment_.door, policy_.directory, known);
+  };
+  producers_job_.then = [this] {
+    if (std::exchange(producers_result_, {}))
+      producers_owed_.clear();
+    close_next();
+    try_finish_close();
+  };
+  start_job(producers_job_);
 }
 
 // After close(): once nothing is pending, the active segment is closed too.

@@ -10,6 +10,7 @@
 #include "storage/index_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/log_start.hpp"
+#include "storage/producer_recovery.hpp"
 #include "storage/recovery.hpp"
 #include "storage/segment_files.hpp"
 
@@ -109,6 +110,12 @@ result<opened_log> opening::run() {
     return tl::unexpected(removed.error());
   if (const auto moved = set_unnamed_segment_aside(); !moved)
     return tl::unexpected(moved.error());
+  auto producers = recover_producers(door_, policy_.directory, policy_.log, made_.segments,
+                                     made_.start.next_number);
+  if (!producers)
+    return tl::unexpected(producers.error());
+  made_.start.producers = std::move(producers->table);
+  made_.producers_owed = std::move(producers->owed);
   if (const auto synced = door_.sync_directory(policy_.directory); !synced)
     return tl::unexpected(synced.error());
   if (policy_.lift_fence)

@@ -17,6 +17,8 @@ struct opened_log {
   std::uint64_t allocated = 0;      ///< size of the active file
   std::unique_ptr<file> index_file; ///< of the active segment, all entries written; null: not known
   append_start start;               ///< without the grant
+  /// There was no room for this content of the file `producers` (producer_recovery.hpp).
+  std::vector<std::byte> producers_owed;
   bool damaged = false;
   recovery_report report;
 };

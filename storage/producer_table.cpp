@@ -74,14 +74,17 @@ std::vector<producer_row> producer_table::rows() const {
   return all;
 }
 
-std::vector<std::byte> encode_producers(const producer_snapshot& what) {
-  const auto rows = what.table.rows();
+static_assert(producer_snapshot_bytes_max ==
+              head_bytes + producer_table::rows_max * row_bytes + sum_bytes);
+
+std::vector<std::byte> encode_producers(log_id log, batch_number end, const producer_table& table) {
+  const auto rows = table.rows();
   std::vector<std::byte> bytes(head_bytes + rows.size() * row_bytes + sum_bytes);
   std::memcpy(bytes.data(), magic.data(), magic.size());
   wire::field_writer{bytes.data() + magic.size()}
-      .put(what.log)
+      .put(log)
       .put(static_cast<std::uint32_t>(rows.size()))
-      .put(what.end);
+      .put(end);
   auto* at = bytes.data() + head_bytes;
   for (const auto& row : rows) {
     wire::field_writer{at}

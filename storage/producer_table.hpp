@@ -18,6 +18,7 @@
 #include "runtime/bytes.hpp"
 #include "runtime/result.hpp"
 #include "runtime/types.hpp"
+#include "storage/batch_header.hpp"
 
 namespace lance::storage {
 
@@ -29,6 +30,10 @@ struct producer_stamp {
 
   friend bool operator==(const producer_stamp&, const producer_stamp&) = default;
 };
+
+[[nodiscard]] inline producer_stamp stamp_of(const batch_header& header) noexcept {
+  return {header.producer_id, header.producer_epoch, header.producer_sequence};
+}
 
 struct producer_row {
   producer_stamp newest;
@@ -44,6 +49,7 @@ enum class producer_verdict : std::uint8_t {
   gap,       ///< one before it is missing
   stale,     ///< of an epoch that was fenced off
   unknown,   ///< neither the producer's first batch nor one of a producer known here
+  no_room,   ///< the next one, of one producer more than the table holds
 };
 
 struct producer_judgement {
@@ -90,7 +96,9 @@ struct producer_snapshot {
   batch_number end;
   producer_table table;
 };
-[[nodiscard]] std::vector<std::byte> encode_producers(const producer_snapshot& what);
+[[nodiscard]] std::vector<std::byte> encode_producers(log_id log, batch_number end,
+                                                      const producer_table& table);
+inline constexpr std::size_t producer_snapshot_bytes_max = 24 + producer_table::rows_max * 40 + 4;
 /// Errors: bad_format (length, magic, version, checksum, order, a row that lies behind `end`).
 [[nodiscard]] result<producer_snapshot> decode_producers(byte_view bytes);
 

@@ -10,6 +10,7 @@
 
 #include "runtime/buffer_pool.hpp"
 #include "storage/batch_header.hpp"
+#include "storage/producer_table.hpp"
 
 namespace lance::storage {
 
@@ -101,6 +102,7 @@ struct append_start {
   std::uint64_t position = 0;                ///< its end
   std::uint32_t previous_crc = 0;            ///< header_crc of its last batch
   std::array<std::byte, block_bytes> tail{}; ///< its last, partial block: position % block_bytes
+  producer_table producers;
   append_grant grant;
 };
 

@@ -131,4 +131,22 @@ std::optional<fetched_batch> batches_view::next() noexcept {
   return fetched_batch{entry, payload};
 }
 
+// --- producers ---------------------------------------------------------------------------------
+
+std::array<std::byte, 16> encode(const producer_identity& who) noexcept {
+  std::array<std::byte, 16> out{};
+  field_writer{out.data()}.put(who.producer).put(who.epoch);
+  return out;
+}
+
+result<producer_identity> decode_producer(byte_view payload) noexcept {
+  if (payload.size() < 16)
+    return fail(errc::invalid_request);
+  field_reader fields{payload};
+  const producer_identity who{fields.take<std::uint64_t>(), fields.take<std::uint32_t>()};
+  if (who.producer == 0 && who.epoch != 0)
+    return fail(errc::invalid_request);
+  return who;
+}
+
 } // namespace lance::wire

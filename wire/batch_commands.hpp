@@ -116,4 +116,17 @@ class batches_view {
   byte_view data_;    ///< their payloads
 };
 
+// --- 38 RegisterProducer, 39 ProducerRegistered ------------------------------------------------
+
+/// Both ways the same: who the batches of a connection are from. In a request, producer 0 asks for
+/// a new one, of epoch 0.
+struct producer_identity {
+  std::uint64_t producer = 0;
+  std::uint32_t epoch = 0;
+  friend bool operator==(const producer_identity&, const producer_identity&) = default;
+};
+[[nodiscard]] std::array<std::byte, 16> encode(const producer_identity& who) noexcept;
+/// Errors: invalid_request (too short, an epoch of nobody).
+[[nodiscard]] result<producer_identity> decode_producer(byte_view payload) noexcept;
+
 } // namespace lance::wire

@@ -114,6 +114,10 @@ std::string_view name_of(command code) noexcept {
     return "fetch_batches";
   case command::batches_reply:
     return "batches_reply";
+  case command::register_producer:
+    return "register_producer";
+  case command::producer_registered:
+    return "producer_registered";
   case command::unfence_topic:
     return "unfence_topic";
   case command::topic_response:

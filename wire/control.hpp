@@ -48,6 +48,8 @@ enum class command : std::uint8_t {
   offset_reply = 0x35,
   fetch_batches = 0x36,
   batches_reply = 0x37,
+  register_producer = 0x38,
+  producer_registered = 0x39,
   unfence_topic = 0x50, ///< payload as describe_topic's
 
   topic_response = 0x80, ///< JSON; also the answer to every rare command of ours

@@ -30,6 +30,7 @@ struct produce_options {
   std::string compress;
   bool raw = false;
   bool from_json = false;
+  bool idempotent = false;
   bool create = false;
   bool no_create = false;
 };
@@ -113,6 +114,7 @@ class produce_command {
     settings.linger =
         std::chrono::microseconds{static_cast<std::int64_t>(options_.linger_ms * 1e3)};
     settings.framing = options_.raw ? framing::raw : framing::records;
+    settings.idempotent = options_.idempotent;
     settings.lz4 = options_.compress == "lz4";
     settings.delivery_timeout = settings.connection.request_timeout;
     settings.send_timeout = settings.connection.request_timeout;
@@ -258,6 +260,8 @@ void add_options(CLI::App& command, produce_options& options) {
   command.add_option("--linger-ms", options.linger_ms, "how long a batch waits for more records")
       ->check(CLI::Range(0.0, 60'000.0))
       ->capture_default_str();
+  command.add_flag("--idempotent", options.idempotent,
+                   "store each record once, also when batches have to be sent again");
   command.add_option("--compress", options.compress, "compress batches on their way")
       ->check(CLI::IsMember({"lz4", "none"}));
   auto* create = command.add_flag("--create", options.create,

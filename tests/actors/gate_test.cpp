@@ -72,13 +72,14 @@ const std::map<command, needs> table{
     {command::unfence_topic, needs::admin},
     {command::offset_lookup, needs::consume},
     {command::fetch_batches, needs::consume},
+    {command::register_producer, needs::knowing},
 };
 // Those that only servers send.
 const std::array replies{
-    command::authenticate_response, command::fetch_response, command::catching_up,
-    command::subscribe_ack,         command::commit_ack,     command::offset_reply,
-    command::batches_reply,         command::topic_response, command::cluster_status_response,
-    command::error_response};
+    command::authenticate_response,   command::fetch_response,      command::catching_up,
+    command::subscribe_ack,           command::commit_ack,          command::offset_reply,
+    command::batches_reply,           command::producer_registered, command::topic_response,
+    command::cluster_status_response, command::error_response};
 
 access_book book_of(std::string_view rules) {
   access_book book;

@@ -484,3 +484,112 @@ TEST_CASE("many threads may send") {
   CHECK(to.stats().acknowledged == 2000);
   CHECK(server.values().size() == 2000);
 }
+
+namespace {
+
+// Registers producers, notes with which epoch, and stores each number once.
+struct numbering_server {
+  std::mutex lock;
+  std::vector<std::string> registered;
+  std::uint64_t newest = 0;
+  std::uint32_t epoch = 0;
+  std::vector<std::string> stored;
+  bool lose_answers = false;
+  std::uint64_t too_large = 0; ///< the number that is refused for good
+
+  bool operator()(peer& from, const seen_frame& frame, int connection) {
+    const std::lock_guard guard{lock};
+    if (wire::classify(frame.header) == wire::frame_kind::control) {
+      auto who = *wire::decode_producer(frame.payload);
+      registered.push_back(std::to_string(who.producer) + '/' + std::to_string(who.epoch));
+      if (who.epoch != epoch)
+        newest = 0;
+      epoch = who.epoch;
+      who.producer = 77;
+      from.reply(wire::command::producer_registered, wire::encode(who));
+      return true;
+    }
+    const auto number = frame.header.batch_id;
+    if (number == too_large && epoch == 0) {
+      from.refuse("TOO_LARGE: no");
+      return true;
+    }
+    if (number > newest + 1) {
+      from.refuse("OUT_OF_SEQUENCE: no");
+      return true;
+    }
+    if (number == newest + 1) {
+      newest = number;
+      stored.emplace_back(as_text(wire::tlv_reader{frame.payload}.next()->value));
+    }
+    if (lose_answers && connection < 3 && number % 3 == 0)
+      return false;
+    from.ack(frame);
+    return true;
+  }
+};
+
+} // namespace
+
+TEST_CASE("an idempotent producer registers on each connection and stores each batch once") {
+  numbering_server numbers;
+  numbers.lose_answers = true;
+  ingest_server server{std::ref(numbers)};
+  auto options = server.options();
+  options.idempotent = true;
+  options.on_unknown = on_unknown::report; // not for who may send again
+  options.batch_bytes = 10;
+  producer to{options};
+  const auto sent = numbered(20);
+  for (const auto& value : sent)
+    REQUIRE(send(to, value));
+  REQUIRE(to.flush(soon()));
+  CHECK(to.stats().acknowledged == 20);
+  CHECK(to.stats().resent > 0);
+  REQUIRE(to.close(soon()));
+  const std::lock_guard guard{numbers.lock};
+  CHECK(numbers.stored == sent);
+  REQUIRE(numbers.registered.size() > 1);
+  CHECK(numbers.registered[0] == "0/0");
+  CHECK(numbers.registered[1] == "77/0"); // it keeps its name
+}
+
+TEST_CASE("after a batch that is refused for good an idempotent producer goes on in a new epoch") {
+  numbering_server numbers;
+  numbers.too_large = 3;
+  ingest_server server{std::ref(numbers)};
+  auto options = server.options();
+  options.idempotent = true;
+  options.batch_bytes = 10;
+  producer to{options};
+  auto sent = numbered(20);
+  for (const auto& value : sent)
+    REQUIRE(send(to, value));
+  const auto flushed = to.flush(soon());
+  REQUIRE_FALSE(flushed);
+  CHECK(flushed.error().code == errc::too_large);
+  CHECK(to.stats().refused == 1);
+  CHECK(to.stats().unknown == 0);
+  CHECK(to.stats().acknowledged == 19);
+  REQUIRE(to.close(soon()));
+  const std::lock_guard guard{numbers.lock};
+  sent.erase(sent.begin() + 2);
+  CHECK(numbers.stored == sent);
+  CHECK(numbers.registered == std::vector<std::string>{"0/0", "77/1"});
+}
+
+TEST_CASE("a server that knows no idempotent producers gets nothing from one") {
+  ingest_server server{[](peer& from, const seen_frame&, int) {
+    from.refuse("INVALID_REQUEST: Invalid client command");
+    return true;
+  }};
+  auto options = server.options();
+  options.idempotent = true;
+  producer to{options};
+  REQUIRE(send(to, "x"));
+  const auto flushed = to.flush(soon());
+  REQUIRE_FALSE(flushed);
+  CHECK(flushed.error().code == errc::unsupported);
+  CHECK_FALSE(flushed.error().retriable);
+  CHECK(to.stats().refused == 1);
+}

@@ -16,8 +16,9 @@ struct story {
   std::uint64_t sequence = 0;
   std::string text; ///< of the last error reply
 
-  explicit story(std::size_t in_flight = 3, on_unknown rule = on_unknown::resend)
-      : window(in_flight, rule) {}
+  explicit story(std::size_t in_flight = 3, on_unknown rule = on_unknown::resend,
+                 bool idempotent = false)
+      : window(in_flight, rule, idempotent) {}
 
   void push(int count) {
     for (int n = 0; n < count; ++n) {
@@ -178,4 +179,152 @@ TEST_CASE("what waits too long is given up, honestly") {
   static_cast<void>(s.send()); // 3
   s.window.abandon(late);
   CHECK(s.completed() == ends{{3, fate::unknown}, {4, fate::refused}});
+}
+
+namespace {
+
+struct numbered_story : story {
+  numbered_story() : story(3, on_unknown::report, true) {}
+  // What the window lets go, as sequence:number.
+  std::string sent() {
+    std::string out;
+    std::uint64_t id = 0;
+    while (auto* batch = window.take(id)) {
+      batch->sent = true;
+      CHECK(batch->number == id);
+      out += (out.empty() ? "" : " ") + std::to_string(batch->sequence) + ":" + std::to_string(id);
+    }
+    return out;
+  }
+  void lose() { window.on_lost({errc::closed, true, {}, {}, "lost"}); }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(numbered_story, "an idempotent producer's batches keep their numbers",
+                 "[idempotent]") {
+  push(4);
+  CHECK(sent() == "1:1 2:2 3:3");
+  CHECK(ack(1) == verdict::go_on);
+  lose(); // and is sent again, though the rule for others is to report
+  CHECK(completed() == ends{{1, fate::acknowledged}});
+  CHECK(sent() == "2:2 3:3 4:4");
+  CHECK(ack(2) == verdict::go_on);
+  CHECK(window.resent() == 2);
+  CHECK_FALSE(window.wants_epoch());
+}
+
+TEST_CASE_METHOD(numbered_story, "numbers are counted for each topic", "[idempotent]") {
+  push(1);
+  outgoing_topic other{"u", 0, log_id{2}};
+  auto batch = std::make_unique<outgoing_batch>();
+  batch->topic = &other;
+  batch->sequence = ++sequence;
+  window.push(std::move(batch));
+  push(1);
+  CHECK(sent() == "1:1 2:1 3:2");
+}
+
+TEST_CASE_METHOD(numbered_story, "what was refused for now goes in front, with all behind it again",
+                 "[idempotent]") {
+  push(4);
+  CHECK(sent() == "1:1 2:2 3:3");
+  CHECK(refuse("THROTTLED: later") == verdict::pause);
+  CHECK(refuse("UNKNOWN_PRODUCER: who?") == verdict::go_on); // the first was never taken
+  CHECK(refuse("OUT_OF_SEQUENCE: where is 1?") == verdict::go_on);
+  CHECK(completed().empty());
+  CHECK(sent() == "1:1 2:2 3:3");
+  CHECK_FALSE(window.wants_epoch());
+}
+
+TEST_CASE_METHOD(numbered_story, "a number given up ends the epoch; what is behind it gets others",
+                 "[idempotent]") {
+  push(4);
+  CHECK(sent() == "1:1 2:2 3:3");
+  CHECK(ack(1) == verdict::go_on);
+  CHECK(refuse("TOO_LARGE: 2") == verdict::go_on);
+  CHECK_FALSE(window.wants_epoch()); // 3 has no answer yet
+  CHECK(sent().empty());
+  CHECK(refuse("OUT_OF_SEQUENCE: where is 2?") == verdict::go_on);
+  CHECK(completed() == ends{{1, fate::acknowledged}, {2, fate::refused}});
+  CHECK(sent().empty());
+  REQUIRE(window.wants_epoch());
+  window.begin_epoch();
+  CHECK(window.epoch() == 1);
+  CHECK(sent() == "3:1 4:2");
+}
+
+TEST_CASE_METHOD(numbered_story, "what may be stored is asked for before the epoch ends",
+                 "[idempotent]") {
+  push(3);
+  CHECK(sent() == "1:1 2:2 3:3");
+  lose();
+  window.expire(2, {errc::timed_out, true, {}, {}, "late"}); // the first: its fate is unknown
+  CHECK(completed() == ends{{1, fate::unknown}});
+  push(1);
+  CHECK_FALSE(window.wants_epoch());
+  CHECK(sent() == "2:2 3:3"); // not the new one
+  SECTION("they are there") {
+    CHECK(ack(2) == verdict::go_on);
+    CHECK(ack(3) == verdict::go_on);
+    REQUIRE(window.wants_epoch());
+    window.begin_epoch();
+    CHECK(sent() == "4:1");
+  }
+  SECTION("they are not") {
+    CHECK(refuse("OUT_OF_SEQUENCE: 1?") == verdict::go_on);
+    CHECK(refuse("OUT_OF_SEQUENCE: 1?") == verdict::go_on);
+    REQUIRE(window.wants_epoch());
+    window.begin_epoch();
+    CHECK(sent() == "2:1 3:2 4:3");
+  }
+}
+
+TEST_CASE_METHOD(numbered_story, "acknowledged batches that the server has lost are told once",
+                 "[idempotent]") {
+  push(4);
+  CHECK(sent() == "1:1 2:2 3:3");
+  CHECK(ack(1) == verdict::go_on);
+  CHECK(refuse("OUT_OF_SEQUENCE: 1?") == verdict::go_on);
+  CHECK(refuse("OUT_OF_SEQUENCE: 1?") == verdict::go_on);
+  REQUIRE(window.completed().size() == 2);
+  CHECK(window.completed()[1].problem->code == errc::out_of_sequence);
+  CHECK(completed()[1] == std::pair{std::uint64_t{2}, fate::refused});
+  REQUIRE(window.wants_epoch());
+  window.begin_epoch();
+  CHECK(sent() == "3:1 4:2");
+}
+
+TEST_CASE_METHOD(numbered_story, "a producer forgotten for its long silence begins anew",
+                 "[idempotent]") {
+  push(1);
+  CHECK(sent() == "1:1");
+  CHECK(ack(1) == verdict::go_on);
+  push(1);
+  CHECK(sent() == "2:2");
+  CHECK(refuse("UNKNOWN_PRODUCER: who?") == verdict::go_on);
+  REQUIRE(window.wants_epoch());
+  window.begin_epoch();
+  CHECK(sent() == "2:1");
+  // But not what may be stored already.
+  push(1);
+  CHECK(ack(1) == verdict::go_on);
+  CHECK(sent() == "3:2");
+  lose();
+  CHECK(sent() == "3:2");
+  CHECK(refuse("UNKNOWN_PRODUCER: who?") == verdict::go_on);
+  CHECK(completed().back() == std::pair{std::uint64_t{3}, fate::unknown});
+}
+
+TEST_CASE_METHOD(numbered_story, "who is fenced off says so to everybody, and sends nothing more",
+                 "[idempotent]") {
+  push(5);
+  CHECK(sent() == "1:1 2:2 3:3");
+  CHECK(refuse("FENCED: a later epoch") == verdict::go_on);
+  CHECK(refuse("FENCED: a later epoch") == verdict::go_on);
+  CHECK(refuse("FENCED: a later epoch") == verdict::go_on);
+  push(1);
+  CHECK(completed().size() == 6);
+  CHECK(sent().empty());
+  CHECK_FALSE(window.wants_epoch());
 }

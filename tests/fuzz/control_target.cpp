@@ -150,6 +150,7 @@ constexpr std::array decoders{
     plain<wire::decode_offset_lookup>,
     plain<wire::decode_offset_reply>,
     plain<wire::decode_fetch_batches>,
+    plain<wire::decode_producer>,
     batches,
     topic,
     topic_list,

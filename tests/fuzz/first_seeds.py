@@ -72,7 +72,7 @@ def control_payloads():
         struct.pack("<QQ", 9, 100), struct.pack("<QQ", 9, 100),
         struct.pack("<IIQ", 5, 3, 1700000000), struct.pack("<QQQ", 1, 2, 3),
         lwp.fetch_batches_payload(5, 0, 65536, 1, 100),
-        struct.pack("<QQQII", 6, 0, 6, 1, 0) + batch,
+        struct.pack("<QQQII", 6, 0, 6, 1, 0) + batch, struct.pack("<QII", 7, 1, 0),
         as_json(topic), as_json({"topics": [topic, dict(topic, id=6, name="second")]}),
         as_json({"deleted": 5}),
         as_json({"topic_id": 5, "retention": {"max_age_secs": 60, "max_bytes": 7}}),

@@ -29,6 +29,7 @@ enum class fault : std::uint8_t {
   clock_jumped,        ///< the wall clock, up to an hour, either way
   connection_lost,     ///< with what was under way on it
   fence_lifted,        ///< no fault, but what an operator does after one
+  batch_repeated,      ///< an idempotent producer sent what was here already
   count
 };
 
@@ -39,7 +40,8 @@ inline constexpr std::array<std::string_view, fault_kinds> fault_names{
     "sectors_reordered", "older_version_kept", "write_torn",      "size_lost",
     "names_lost",        "write_failed",       "read_failed",     "flush_failed",
     "cold_deed_failed",  "disk_full",          "slow_operation",  "bit_flipped_on_read",
-    "bit_rotted",        "clock_jumped",       "connection_lost", "fence_lifted"};
+    "bit_rotted",        "clock_jumped",       "connection_lost", "fence_lifted",
+    "batch_repeated"};
 
 static_assert(!fault_names.back().empty(), "every fault has a name");
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "wire/batch_commands.hpp"
 #include "wire/frame.hpp"
 
 namespace lance::sim {
@@ -24,7 +25,7 @@ sim_client::sim_client(const sim_client_shape& shape, event_loop& loop, random_s
     : shape_(shape), loop_(loop), timers_(loop), random_(random), sent_(sent), told_(told),
       dial_(std::move(dial)),
       gathered_({.batch_bytes = shape.batch_bytes, .linger_ns = 1 * ms_in_ns}),
-      window_(shape.window, shape.rule) {
+      window_(shape.window, shape.rule, shape.idempotent) {
   for (std::size_t i = 0; i < shape.logs; ++i)
     topics_.push_back({"t" + std::to_string(i + 1), 0, log_id{static_cast<std::uint32_t>(i + 1)}});
   timers_.after(1, [this] { produce(); });
@@ -86,8 +87,10 @@ void sim_client::wake() {
 
 void sim_client::watch() {
   const auto now = loop_.now_ns();
-  if (line_ && window_.in_flight() != 0 &&
-      now >= std::max(window_.oldest_sent_ns(), last_reply_ns_) + patience_ns)
+  const bool waits = registering_ || window_.in_flight() != 0;
+  const auto since =
+      registering_ ? last_reply_ns_ : std::max(window_.oldest_sent_ns(), last_reply_ns_);
+  if (line_ && waits && now >= since + patience_ns)
     drop();
   if (now > delivery_limit_ns)
     window_.expire(now - delivery_limit_ns, {errc::timed_out, true, "node", {}, "too late"});
@@ -105,6 +108,18 @@ void sim_client::connect() {
   last_reply_ns_ = loop_.now_ns();
   line_->listen(sim_connection::end::client,
                 {[this](byte_view bytes) { hear(bytes); }, [this] { drop(); }});
+  if (shape_.idempotent)
+    register_producer();
+}
+
+void sim_client::register_producer() {
+  registering_ = true;
+  last_reply_ns_ = loop_.now_ns();
+  const auto who = wire::encode(wire::producer_identity{shape_.number + 1, window_.epoch()});
+  std::vector<std::byte> frame(wire::frame_header_bytes + who.size());
+  wire::encode_frame(wire::control_header(wire::command::register_producer),
+                     wire::checksum_kind::iso_hdlc, who, frame);
+  line_->send(sim_connection::end::client, std::move(frame));
 }
 
 void sim_client::drop() {
@@ -112,6 +127,7 @@ void sim_client::drop() {
     return;
   line_->hang_up(sim_connection::end::client);
   line_.reset();
+  registering_ = false;
   window_.on_lost(lost);
   pause();
   finish_completed();
@@ -122,8 +138,13 @@ void sim_client::pause() {
 }
 
 void sim_client::send() {
+  if (window_.wants_epoch()) {
+    window_.begin_epoch();
+    if (line_)
+      register_producer();
+  }
   std::uint64_t batch_id = 0;
-  while (line_ && loop_.now_ns() >= paused_until_ns_) {
+  while (line_ && !registering_ && loop_.now_ns() >= paused_until_ns_) {
     auto* batch = window_.take(batch_id);
     if (batch == nullptr)
       return;
@@ -169,7 +190,8 @@ void sim_client::hear(byte_view bytes) {
       break;
     done += cut.consumed;
     last_reply_ns_ = loop_.now_ns();
-    act_on(window_.on_reply({cut.header, cut.payload}, "node"));
+    if (!std::exchange(registering_, false))
+      act_on(window_.on_reply({cut.header, cut.payload}, "node"));
   }
   if (line_)
     received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(done));

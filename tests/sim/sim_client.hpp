@@ -24,6 +24,7 @@ struct sim_client_shape {
   std::size_t window = 4;
   std::size_t batch_bytes = 4 * KiB;
   client::on_unknown rule = client::on_unknown::resend;
+  bool idempotent = false;
   std::uint64_t pause_ns = 2 * ms_in_ns; ///< at most, between two records
 };
 
@@ -45,6 +46,7 @@ class sim_client {
   void add_record();
   void wake();
   void connect();
+  void register_producer();
   void send();
   void prepare(client::outgoing_batch& batch, std::uint64_t batch_id);
   void hear(byte_view bytes);
@@ -66,6 +68,7 @@ class sim_client {
   client::send_window window_;
   std::shared_ptr<sim_connection> line_;
   std::vector<std::byte> received_;
+  bool registering_ = false; // nothing is sent before the answer
   std::unordered_map<std::uint64_t, std::size_t>
       known_;                    // sequence -> in deliveries, while unfinished
   std::uint64_t unfinished_ = 0; // records

@@ -16,8 +16,20 @@ result<> sim_log::append(const storage::append_request& request, std::size_t sen
   return {};
 }
 
+storage::producer_verdict sim_log::judge(const storage::producer_stamp& stamp,
+                                         std::uint64_t wall_ns, const answer& done) {
+  const auto judged = appender_.judge(stamp, wall_ns);
+  if (judged.verdict == storage::producer_verdict::duplicate) {
+    waiting_.push_back({judged.newest, done});
+    repeated_ = true;
+  }
+  return judged.verdict;
+}
+
 void sim_log::collect() {
   while (appender_.collect(run_))
+    log_->submit(run_);
+  if (std::exchange(repeated_, false))
     log_->submit(run_);
 }
 

@@ -38,6 +38,9 @@ class sim_log {
   using answer = std::function<void(bool durable)>;
   /// Errors as storage::appender::append(); with success the answer comes once.
   result<> append(const storage::append_request& request, std::size_t sent, answer done);
+  /// Of a batch of an idempotent producer; a duplicate gets its answer here.
+  [[nodiscard]] storage::producer_verdict judge(const storage::producer_stamp& stamp,
+                                                std::uint64_t wall_ns, const answer& done);
   /// Hands over what was appended, starts what is due, tells what became durable.
   void settle(std::uint64_t now_ns);
   void tick(std::uint64_t now_ns) { log_->tick(now_ns); }
@@ -72,6 +75,7 @@ class sim_log {
   storage::appender appender_;
   storage::sealed_run run_;
   std::deque<waiting_answer> waiting_;
+  bool repeated_ = false; // somebody waits for a batch that was there before
   removal_job removal_{*this};
 };
 

@@ -112,9 +112,17 @@ void sim_node::hear(const std::shared_ptr<session>& from, byte_view bytes) {
 void sim_node::take(const std::shared_ptr<session>& from, const wire::frame_cut& cut) {
   const auto number = from->first_ticket + from->tickets.size();
   from->tickets.emplace_back();
+  if (wire::classify(cut.header) == wire::frame_kind::control) {
+    from->producer = *wire::decode_producer(cut.payload);
+    return answer(from, number, wire::control_header(wire::command::producer_registered),
+                  cut.payload);
+  }
   if (waiting_.size() >= waiting_max)
     return answer(from, number, wire::backpressure_header());
-  waiting_.push_back({from, number, cut.header, {cut.payload.begin(), cut.payload.end()}});
+  storage::producer_stamp stamp;
+  if (from->producer.producer != 0)
+    stamp = {from->producer.producer, from->producer.epoch, cut.header.batch_id};
+  waiting_.push_back({from, number, stamp, cut.header, {cut.payload.begin(), cut.payload.end()}});
 }
 
 // Replies leave in the order of the requests.
@@ -164,6 +172,25 @@ bool sim_node::append(const incoming& what) {
     const auto text = wire::error_text(errc::io_failed);
     answer(to, number, wire::control_header(wire::command::error_response), as_bytes(text));
   };
+  request.producer_id = what.producer.producer;
+  request.producer_epoch = what.producer.epoch;
+  request.producer_sequence = what.producer.sequence;
+  switch (slot.judge(what.producer, request.wall_ns, done)) {
+  case storage::producer_verdict::fresh:
+    break;
+  case storage::producer_verdict::duplicate:
+    around_.counted.note(fault::batch_repeated);
+    return true;
+  case storage::producer_verdict::gap:
+    refuse(what, errc::out_of_sequence);
+    return true;
+  case storage::producer_verdict::unknown:
+    refuse(what, errc::unknown_producer);
+    return true;
+  default:
+    refuse(what, errc::fenced);
+    return true;
+  }
   auto appended = slot.append(request, *sent, done);
   if (!appended && appended.error().code == errc::exhausted) {
     slot.settle(around_.loop.now_ns());
@@ -176,10 +203,14 @@ bool sim_node::append(const incoming& what) {
     return true;
   if (appended.error().code == errc::exhausted)
     return false;
-  const auto text = wire::error_text(appended.error().code);
+  refuse(what, appended.error().code);
+  return true;
+}
+
+void sim_node::refuse(const incoming& what, errc why) {
+  const auto text = wire::error_text(why);
   answer(what.from, what.ticket, wire::control_header(wire::command::error_response),
          as_bytes(text));
-  return true;
 }
 
 // -- turns ---------------------------------------------------------------------------------------

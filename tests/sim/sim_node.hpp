@@ -17,6 +17,7 @@
 #include "tests/sim/sim_helper.hpp"
 #include "tests/sim/sim_log.hpp"
 #include "tests/sim/sim_reader.hpp"
+#include "wire/batch_commands.hpp"
 #include "wire/frame.hpp"
 
 namespace lance::sim {
@@ -65,12 +66,14 @@ class sim_node final : public storage::log_owner {
     std::shared_ptr<sim_connection> line;
     wire::frame_cutter cutter{64 * KiB};
     std::vector<std::byte> received;
+    wire::producer_identity producer;
     std::deque<ticket> tickets; // in the order of the requests
     std::uint64_t first_ticket = 0;
   };
   struct incoming {
     std::weak_ptr<session> from;
     std::uint64_t ticket = 0;
+    storage::producer_stamp producer;
     wire::frame_header header;
     std::vector<std::byte> payload;
   };
@@ -80,6 +83,7 @@ class sim_node final : public storage::log_owner {
   void take(const std::shared_ptr<session>& from, const wire::frame_cut& cut);
   void append_waiting();
   [[nodiscard]] bool append(const incoming& what);
+  void refuse(const incoming& what, errc why);
   void answer(const std::weak_ptr<session>& to, std::uint64_t number,
               const wire::frame_header& with, byte_view payload = {});
   void settle_soon();

@@ -53,6 +53,7 @@ class world {
   random_stream network_;
   client::on_unknown rule_;
   std::size_t window_;
+  bool idempotent_;
   deliveries sent_;
   sim_disk disk_;
   storage::options chosen_;
@@ -71,8 +72,8 @@ world::world(std::uint64_t seed, bool print)
     : shape_(seed, concern::shape), story_(seed, concern::story), harm_(seed, concern::harm),
       process_(seed, concern::process), network_(seed, concern::network),
       rule_(shape_.coin() ? client::on_unknown::resend : client::on_unknown::report),
-      window_(shape_.below(3) == 0 ? 1 : shape_.between(2, 8)), sent_(broken_, rule_, window_),
-      disk_(seed) {
+      window_(shape_.below(3) == 0 ? 1 : shape_.between(2, 8)), idempotent_(shape_.coin()),
+      sent_(broken_, rule_, window_, idempotent_), disk_(seed) {
   report_.seed = seed;
   told_.print = print;
   disk_.told = &told_;
@@ -143,6 +144,7 @@ void world::make_clients() {
                                .window = window_,
                                .batch_bytes = shape_.between(500, 9000),
                                .rule = rule_,
+                               .idempotent = idempotent_,
                                .pause_ns = shape_.between(300, 6000) * us_in_ns};
     clients_.push_back(
         std::make_unique<sim_client>(how, loop_, random_stream{report_.seed, concern::clients + i},

@@ -231,3 +231,48 @@ TEST_CASE("another node's batches make the same bytes", "[appender]") {
   REQUIRE(own);
   CHECK(own->header.key > run.batches.back().header.key);
 }
+
+TEST_CASE("batches of idempotent producers are judged by what was appended and what was there",
+          "[appender][producers]") {
+  front world{8};
+  world.start.producers.appended({5, 0, 4}, batch_number{1}, 0);
+  world.start.next_number = batch_number{2};
+  auto to = world.make();
+  CHECK(to.judge({5, 0, 4}, 0).verdict == producer_verdict::duplicate);
+  CHECK(to.judge({5, 0, 5}, 0).verdict == producer_verdict::fresh);
+  append_request request;
+  const auto payload = payload_of(1, 100);
+  const std::array pieces{byte_view{payload}};
+  request.payload = pieces;
+  request.payload_crc = wire::checksum(request.payload_sum, payload);
+  request.record_count = 1;
+  request.producer_id = 5;
+  request.producer_sequence = 5;
+  const auto sealed = to.append(request);
+  REQUIRE(sealed);
+  CHECK(sealed->header.producer_id == 5);
+  CHECK(sealed->header.producer_sequence == 5);
+  CHECK(entry_of(*sealed).stamped);
+  const auto judged = to.judge({5, 0, 5}, 0);
+  CHECK(judged.verdict == producer_verdict::duplicate);
+  CHECK(judged.newest == batch_number{2});
+  CHECK(to.judge({5, 0, 7}, 0).verdict == producer_verdict::gap);
+  // A log that takes nothing says so itself, to everybody.
+  to.set_grant({log_state::fenced, 0, 0, 0});
+  CHECK(to.judge({5, 0, 7}, 0).verdict == producer_verdict::fresh);
+  CHECK(to.append(request).error().code == errc::read_only);
+}
+
+TEST_CASE("one producer more than the table holds has to wait until others were silent for a day",
+          "[appender][producers]") {
+  front world{8};
+  for (std::uint64_t each = 1; each <= producer_table::rows_max; ++each)
+    world.start.producers.appended({each, 0, 1}, batch_number{each}, each == 1 ? 0 : 1000);
+  world.start.next_number = batch_number{20'000};
+  auto to = world.make();
+  constexpr auto day = producer_table::keep_ns;
+  CHECK(to.judge({20'000, 0, 1}, day).verdict == producer_verdict::no_room);
+  CHECK(to.judge({1, 0, 2}, day).verdict == producer_verdict::fresh);
+  CHECK(to.judge({20'000, 0, 1}, day + 1).verdict == producer_verdict::fresh);
+  CHECK(to.judge({1, 0, 2}, day + 1).verdict == producer_verdict::unknown);
+}

@@ -96,6 +96,7 @@ class log_bench final : public log_owner {
   }
 
   storage::log& log() { return *log_; }
+  const std::string& directory() const { return how_.policy.directory; }
   std::uint64_t disk_bytes() const { return reader_->disk_bytes(); } ///< read by the reader
   appender& front() { return *appender_; }
 
@@ -106,6 +107,9 @@ class log_bench final : public log_owner {
     request.payload_crc = wire::checksum(request.payload_sum, payload);
     request.record_count = records;
     request.wall_ns = clock.wall_ns();
+    request.producer_id = stamp.producer;
+    request.producer_epoch = stamp.epoch;
+    request.producer_sequence = stamp.sequence;
     return appender_->append(request);
   }
   /// The batch that comes next, of `size` bytes.
@@ -223,6 +227,7 @@ class log_bench final : public log_owner {
   log_progress last;
   bool failed = false;
   unsigned changes = 0;
+  producer_stamp stamp;           ///< of the batches appended
   std::vector<std::size_t> sizes; ///< of the batches appended durably
 
  private:

@@ -26,6 +26,10 @@ producer_snapshot example() {
   return what;
 }
 
+std::vector<std::byte> encoded(const producer_snapshot& what) {
+  return encode_producers(what.log, what.end, what.table);
+}
+
 } // namespace
 
 TEST_CASE("a producer's batches are taken once each, in order") {
@@ -126,7 +130,7 @@ TEST_CASE("whatever is sent again, and in whatever epoch, stands in the log once
 }
 
 TEST_CASE("a table as bytes has its layout, and comes back") {
-  const auto bytes = encode_producers(example());
+  const auto bytes = encoded(example());
   REQUIRE(bytes.size() == 24 + 2 * 40 + 4);
   CHECK(as_text(byte_view{bytes}.first(6)) == "LNCPRD");
   CHECK(load_le<std::uint32_t>(bytes.data() + 8) == 5);
@@ -142,11 +146,11 @@ TEST_CASE("a table as bytes has its layout, and comes back") {
   CHECK(back->log == log_id{5});
   CHECK(back->end == batch_number{100});
   CHECK(back->table == example().table);
-  CHECK(decode_producers(encode_producers({log_id{1}, batch_number{1}, {}}))->table.size() == 0);
+  CHECK(decode_producers(encode_producers(log_id{1}, batch_number{1}, {}))->table.size() == 0);
 }
 
 TEST_CASE("a table that is cut, changed or contradicts itself is none") {
-  const auto good = encode_producers(example());
+  const auto good = encoded(example());
   for (std::size_t size = 0; size < good.size(); ++size)
     CHECK_FALSE(decode_producers(byte_view{good}.first(size)));
   for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
@@ -156,5 +160,5 @@ TEST_CASE("a table that is cut, changed or contradicts itself is none") {
   }
   auto behind = example();
   behind.end = batch_number{99};
-  CHECK_FALSE(decode_producers(encode_producers(behind)));
+  CHECK_FALSE(decode_producers(encoded(behind)));
 }

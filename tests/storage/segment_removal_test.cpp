@@ -7,6 +7,7 @@
 
 #include "bench_of_log.hpp"
 #include "sim_disk.hpp"
+#include "storage/fence_note.hpp"
 #include "storage/layout.hpp"
 
 using namespace lance;
@@ -197,6 +198,29 @@ TEST_CASE("a segment whose first batch is on its way does not carry the numbers 
       here.bench.append_durably(1, 100);
       here.bench.verify_all(batch_number{4});
     }
+}
+
+TEST_CASE("nor does the tail of a fenced log that was only read back", "[retention]") {
+  setup how;
+  how.policy.level = durability::written;
+  const auto seed = GENERATE(range(1, 9)); // some of them lose all of the tail
+  world here{static_cast<std::uint64_t>(seed), how};
+  here.add_segment();
+  here.bench.append_durably(2, 1000); // written, not flushed
+  const auto end = here.bench.log().durable_next();
+  here.bench.stop();
+  here.door.kill();
+  REQUIRE(write_fence_note(here.door, here.bench.directory(),
+                           {"flush_failed", EIO, 0, end, byte_offset{5000}}));
+  REQUIRE(here.bench.open());
+  REQUIRE(here.bench.log().state() == log_state::fenced);
+  REQUIRE(here.bench.log().segment_count() == 2);
+  CHECK(here.bench.log().drop_segments_before(batch_number{4}) == std::size_t{1});
+  here.bench.stop();
+  here.door.crash(); // the tail is gone
+  here.bench.lift_fence(true);
+  REQUIRE(here.bench.open());
+  CHECK(here.bench.log().durable_next() >= batch_number{4});
 }
 
 TEST_CASE("on a full disk the older segments make room for the numbers", "[retention]") {

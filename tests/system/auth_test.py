@@ -10,6 +10,7 @@ import lwp
 
 AUTHENTICATE, AUTHENTICATE_RESPONSE = 0x08, 0x09
 HELLO, CREATE_X, DESCRIBE, SET_TOPIC, LOOKUP, FETCH_BATCHES = 0x30, 0x31, 0x32, 0x33, 0x34, 0x36
+REGISTER_PRODUCER = 0x38
 
 
 class Access:
@@ -118,6 +119,7 @@ class Matrix(Auth):
             "OffsetLookup": (named((LOOKUP, u32 + bytes(12))), {"consumer"}),
             "FetchBatches": (
                 named((FETCH_BATCHES, lwp.fetch_batches_payload(topic, 0, 100))), {"consumer"}),
+            "RegisterProducer": (named((REGISTER_PRODUCER, bytes(16))), everybody),
             "DeleteTopic": (lwp.control(lwp.DELETE_TOPIC, u32), {"keeper"}),
         }
 

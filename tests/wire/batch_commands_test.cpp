@@ -84,6 +84,22 @@ TEST_CASE("a lookup of an unknown kind is refused, reserved bytes are not looked
   CHECK(decode_offset_lookup(payload).error().code == errc::invalid_request);
 }
 
+TEST_CASE("who produces has its golden bytes") {
+  const auto nobody = from_hex("00000000000000000000000000000000");
+  CHECK(decode_producer(nobody) == producer_identity{});
+  const auto named_hex = std::string{"efcdab89674523010000000000000000"};
+  const producer_identity named{0x0123456789abcdef, 0};
+  CHECK(to_hex(encode(named)) == named_hex);
+  CHECK(decode_producer(from_hex(named_hex)) == named);
+  const producer_identity later{7, 0x01020304};
+  CHECK(to_hex(encode(later)) == "07000000000000000403020100000000");
+  CHECK(decode_producer(encode(later)) == later);
+  check_short(decode_producer, from_hex(named_hex));
+  // An epoch is somebody's.
+  CHECK(decode_producer(from_hex("00000000000000000100000000000000")).error().code ==
+        errc::invalid_request);
+}
+
 TEST_CASE("fetch batches has its golden bytes") {
   const fetch_batches_request request{log_id{42}, byte_offset{4096}, 65'536, 100, 1};
   const auto payload = from_hex(fetch_hex);

@@ -58,7 +58,7 @@ void deliveries::stored(std::size_t which, std::uint64_t number) {
   if (one.stored + one.given_up > one.times_sent)
     broken_.report("duplicates", name_of(one) + " is stored " + std::to_string(one.stored) +
                                      " times and was sent " + std::to_string(one.times_sent));
-  if (rule_ == client::on_unknown::report && one.stored > 1)
+  if (once_ && one.stored > 1)
     broken_.report("duplicates", name_of(one) + " is stored twice, which nobody allowed");
 }
 
@@ -83,7 +83,7 @@ void deliveries::judge_all() {
       broken_.report("answered once", "record " + std::to_string(i) + " never got an answer");
   for (const auto& one : batches_)
     judge(one);
-  if (window_ == 1)
+  if (in_order_)
     judge_order();
 }
 

@@ -1,6 +1,7 @@
 // What clients sent and what they were told of it. Promises: every record gets its end, once; what
-// was refused is not stored; what must not be sent again is stored at most once, nothing more often
-// than it was sent; a window of one keeps the order.
+// was refused is not stored; what must not be sent again, and what an idempotent producer sends, is
+// stored at most once, nothing more often than it was sent; an idempotent producer and a window of
+// one keep the order.
 //
 // Also the only memory of what payloads were: stored batches are compared with it.
 #pragma once
@@ -32,8 +33,9 @@ struct sent_batch {
 
 class deliveries {
  public:
-  deliveries(violations& broken, client::on_unknown rule, std::size_t window)
-      : broken_(broken), rule_(rule), window_(window) {}
+  deliveries(violations& broken, client::on_unknown rule, std::size_t window, bool idempotent)
+      : broken_(broken), once_(idempotent || rule == client::on_unknown::report),
+        in_order_(idempotent || window == 1) {}
 
   /// A record was handed to a client; its number.
   std::uint64_t record_begun() {
@@ -70,8 +72,8 @@ class deliveries {
   void judge_order();
 
   violations& broken_;
-  client::on_unknown rule_;
-  std::size_t window_;
+  bool once_;
+  bool in_order_;
   std::vector<sent_batch> batches_;
   std::map<content, std::size_t> by_content_;
   std::vector<std::uint8_t> record_ends_;

@@ -31,7 +31,7 @@ void retention_checker::taken(const storage::segment_removal& removal, const sto
     ++dropped_;
   }
   // The last segments may be active, or on their way to being closed.
-  if (rest.segment_count() < 3)
+  if (rest.segment_count() < 3 || rest.producers_owed())
     return;
   const auto& first = rest.segment_at(0);
   if (history_.next() < first.end_number().value)
