@@ -90,6 +90,9 @@ def recorded(topic, spare, name):
     yield lwp.control(lwp.COMMIT, lwp.commit_payload(topic, 77, 10))
     yield lwp.control(lwp.UNSUBSCRIBE, lwp.unsubscribe_payload(topic, 77))
     yield lwp.control(lwp.AUTHENTICATE, b"a token")
+    # A new one: a log remembers 10,000 and then takes no further ones, which is an answer too.
+    yield lwp.control(REGISTER_PRODUCER, bytes(16))
+    yield lwp.ingest_frame(1, records, topic)
     yield lwp.control(lwp.DELETE_TOPIC, struct.pack("<I", spare))
 
 
