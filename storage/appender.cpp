@@ -1,6 +1,7 @@
 #include "storage/appender.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/check.hpp"
 #include "runtime/plant.hpp"
@@ -118,6 +119,14 @@ void appender::set_term(term now) {
   term_ = now;
 }
 
+append_start appender::hand_over() {
+  LANCE_CHECK(filling_.empty() && finished_.empty());
+  (void)release_idle();
+  at_.producers = std::move(producers_);
+  at_.grant = std::exchange(grant_, {.state = log_state::closed});
+  return at_;
+}
+
 bool appender::release_idle() {
   if (!head_.buffer || !filling_.empty() || !finished_.empty())
     return false;
@@ -135,7 +144,7 @@ result<appender::place> appender::find_place(std::uint64_t image_bytes, rolling 
     return fail(errc::read_only);
   const auto no_more =
       fail(grant_.state == log_state::no_space ? errc::read_only : errc::exhausted);
-  const bool ahead = segments_begun_ > grant_.segment; // of what the poller knew when it granted
+  const bool ahead = at_.segments_begun > grant_.segment; // of what the poller knew when it granted
   const bool next_ready = !ahead && grant_.next_limit >= image_bytes && finished_.empty();
   const bool rolls = wish == rolling::now ||
                      (wish == rolling::when_ready && next_ready && at_.position >= grant_.roll_at);
@@ -239,7 +248,7 @@ void appender::begin_segment(segment_id segment) {
   at_.segment = segment;
   at_.position = 0;
   at_.previous_crc = chain_seed(at_.log, segment.first);
-  ++segments_begun_;
+  ++at_.segments_begun;
 }
 
 void appender::write(byte_view bytes) {

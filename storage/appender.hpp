@@ -68,6 +68,10 @@ class appender {
   /// The term stamped on the following batches. Never goes back.
   void set_term(term now);
 
+  /// What another appender goes on with, here or on another thread: leadership changes who appends.
+  /// All runs were collected; this one takes nothing more.
+  [[nodiscard]] append_start hand_over();
+
   /// Gives the head buffer back, keeping the partial block by copy. For idle logs when the pool is
   /// short. False if there is none or it holds batches not collected yet.
   bool release_idle();
@@ -105,7 +109,6 @@ class appender {
   wire::sort_key_source keys_;
   term term_;
   append_grant grant_;
-  std::uint64_t segments_begun_ = 0;
   image_chunk head_;                          // the chunk being filled; may be empty
   std::uint64_t zeroed_to_ = 0;               // file position up to which the head is defined
   std::vector<runtime::buffer_ref> reserved_; // taken before writing, so that append is all or none

@@ -209,7 +209,8 @@ result<cut_report> cut_log(disk& door, const std::string& directory, const cut_w
   return cutting{door, directory, wish}.run();
 }
 
-result<> begin_log_at(disk& door, const std::string& directory, const log_start& start) {
+result<> begin_log_at(disk& door, const std::string& directory, const log_start& start,
+                      byte_view producers) {
   if (const auto well = refuse_fenced(door, directory); !well)
     return well;
   const auto segments = segments_of(door, directory);
@@ -221,6 +222,10 @@ result<> begin_log_at(disk& door, const std::string& directory, const log_start&
   if (const auto forgot = forget_producers_from(door, directory, start.log, batch_number{});
       !forgot)
     return forgot;
+  // While the log still ends before, it is no knowledge of that log, and recovery drops it.
+  if (!producers.empty())
+    if (const auto known = write_producers(door, directory, producers); !known)
+      return known;
   // Says nothing while there is a segment.
   if (const auto noted = write_log_start(door, directory, start); !noted)
     return noted;

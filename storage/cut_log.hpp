@@ -39,7 +39,8 @@ result<cut_report> cut_log(disk& door, const std::string& directory, const cut_w
 /// that was away for longer than the leader keeps its log. After a crash in between, the log ends
 /// where it did, so that nobody takes it for shorter than it was, or begins at `start`. Errors,
 /// with nothing changed: invalid_request (a segment begins at `start` or behind it), log_fenced;
-/// and io_failed.
-result<> begin_log_at(disk& door, const std::string& directory, const log_start& start);
+/// and io_failed. `producers`: what is known of them at `start` (encode_producers), or nothing.
+result<> begin_log_at(disk& door, const std::string& directory, const log_start& start,
+                      byte_view producers = {});
 
 } // namespace lance::storage

@@ -9,6 +9,8 @@
 //       next.spare                              allocated ahead, not part of the log
 //       fenced                                  takes no writes (fence_note.hpp)
 //       producers                               of idempotent producers (producer_table.hpp)
+//       replica                                 terms and memberships (cluster/replica_state.hpp)
+//       replica.next                            the same, of a new start that is under way
 //       log.start                               where the numbers go on when no segment is left
 //       recycled-<first batch>.spare            a dropped segment's file, kept to be the next
 #pragma once
@@ -33,6 +35,8 @@ inline constexpr std::string_view spare_name = "next.spare";
 inline constexpr std::string_view fence_name = "fenced";
 inline constexpr std::string_view log_start_name = "log.start";
 inline constexpr std::string_view producers_name = "producers";
+inline constexpr std::string_view replica_name = "replica";
+inline constexpr std::string_view next_replica_name = "replica.next";
 inline constexpr std::string_view ballast_name = "ballast";
 
 /// `a/b`, with one slash.

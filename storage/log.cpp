@@ -98,6 +98,9 @@ log_progress log::take_progress() {
 bool log::idle() const noexcept {
   return core_->writer.idle();
 }
+bool log::at_rest() const noexcept {
+  return core_->writer.at_rest();
+}
 bool log::writing() const noexcept {
   return core_->writer.writing();
 }
@@ -145,6 +148,9 @@ const segment_facts& log::segment_at(std::size_t at) const noexcept {
   return core_->segments[at]->facts();
 }
 
+const producer_table& log::producers() const noexcept {
+  return core_->writer.producers();
+}
 bool log::producers_owed() const noexcept {
   return core_->writer.producers_owed();
 }

@@ -158,6 +158,8 @@ class log {
   [[nodiscard]] log_progress take_progress();
   /// Nothing under way and nothing pending.
   [[nodiscard]] bool idle() const noexcept;
+  /// Nothing is under way, though something may be pending: it may be destroyed, and loses that.
+  [[nodiscard]] bool at_rest() const noexcept;
   /// A write or a flush is under way.
   [[nodiscard]] bool writing() const noexcept;
   /// Asks for an orderly end: pending batches are written, the active segment is closed (or left
@@ -212,6 +214,8 @@ class log {
   void end_segment(segment_id which);
   /// An ended segment is not closed yet.
   [[nodiscard]] bool ending() const noexcept;
+  /// What the durable batches say of idempotent producers.
+  [[nodiscard]] const producer_table& producers() const noexcept;
   /// Nothing can be dropped: what it holds of producers could not be written yet for want of room.
   [[nodiscard]] bool producers_owed() const noexcept;
   /// While held, no further space is allocated, and what was granted is all there is: the disk is

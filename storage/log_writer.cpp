@@ -325,7 +325,11 @@ void log_writer::set_retention(const retention_policy& policy) {
 // -- what is said to others ----------------------------------------------------------------------
 
 bool log_writer::idle() const noexcept {
-  return !busy_ && queue_.empty() && !index_.busy() && !zero_.busy() && !activate_job_.busy &&
+  return queue_.empty() && at_rest();
+}
+
+bool log_writer::at_rest() const noexcept {
+  return !busy_ && !index_.busy() && !zero_.busy() && !activate_job_.busy &&
          !space_job_.busy && !close_job_.busy && !fence_job_.busy && !producers_job_.busy;
 }
 

@@ -43,6 +43,7 @@ class log_writer {
 
   [[nodiscard]] std::uint64_t due_ns() const noexcept { return due_ns_; }
   [[nodiscard]] bool idle() const noexcept;
+  [[nodiscard]] bool at_rest() const noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] bool writing() const noexcept { return in_flight_; }
   [[nodiscard]] bool ending() const noexcept { return ending_.has_value() || !to_close_.empty(); }
@@ -54,6 +55,7 @@ class log_writer {
   [[nodiscard]] byte_offset durable_end() const noexcept { return durable_end_; }
   [[nodiscard]] record_number durable_records() const noexcept { return durable_records_; }
   /// The file `producers` does not hold for all closed segments: none may be dropped.
+  [[nodiscard]] const producer_table& producers() const noexcept { return producers_; }
   [[nodiscard]] bool producers_owed() const noexcept { return !producers_owed_.empty(); }
   [[nodiscard]] spare_shelf& shelf() noexcept { return shelf_; }
   [[nodiscard]] const log_policy& policy() const noexcept { return policy_; }

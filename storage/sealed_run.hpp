@@ -104,6 +104,7 @@ struct append_start {
   std::array<std::byte, block_bytes> tail{}; ///< its last, partial block: position % block_bytes
   producer_table producers;
   append_grant grant;
+  std::uint64_t segments_begun = 0; ///< since the opening of the log, as append_grant counts
 };
 
 } // namespace lance::storage

@@ -353,7 +353,8 @@ bool cluster_story::harm(const words& given) {
     auto& one = at(given.at(1));
     one.member->set_fit(moment_of(one), given[0] == "fit");
   } else if (given[0] == "trim") {
-    (void)at(given.at(1)).member->trim(batch_number{number(given.at(2))});
+    auto& one = at(given.at(1));
+    (void)one.member->trim(moment_of(one), batch_number{number(given.at(2))});
   } else {
     return false;
   }

@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/log.hpp"
 #include "runtime/plant.hpp"
 #include "tests/sim/cluster_world.hpp"
 #include "tests/sim/plants.hpp"
@@ -34,6 +35,9 @@ struct arguments {
   std::uint64_t first = 1;
   std::uint64_t seeds = 0;
   std::uint64_t plant = 0;
+  std::uint64_t hours = 0;   // of simulated time, over all seeds
+  std::uint64_t span_ms = 0; // of one history
+  bool disks = false;        // all histories with disks
   bool one = false;
   bool plants = false;
   bool trace = false;
@@ -45,7 +49,10 @@ constexpr std::uint64_t judged_seeds = 100;
 // Seeds a planted bug may take before the checkers are called blind.
 constexpr std::uint64_t seeds_per_plant = 4000;
 
-std::uint64_t seed_now = 0;
+// Every so manieth history has storage under its cores: it takes as long as thirty others.
+constexpr std::uint64_t disks_each = 8;
+
+cluster_run now;
 
 unsigned long long shown(std::uint64_t value) {
   return value;
@@ -53,29 +60,45 @@ unsigned long long shown(std::uint64_t value) {
 
 // A broken promise of the product's own ends the process: say how to see it again.
 void tell_seed(int) {
-  char line[64];
-  const int size = std::snprintf(line, sizeof line, "\nreplay: lance_cluster_sim --seed %llu\n",
-                                 shown(seed_now));
+  char line[96];
+  const int size =
+      std::snprintf(line, sizeof line, "\nreplay: lance_cluster_sim --seed %llu%s --span-ms %llu\n",
+                    shown(now.seed), now.disks ? " --disks" : "", shown(now.span_ns / 1'000'000));
   (void)!::write(STDERR_FILENO, line, static_cast<std::size_t>(size));
   std::signal(SIGABRT, SIG_DFL);
+}
+
+cluster_run how_to_run(const arguments& given, std::uint64_t seed) {
+  cluster_run how;
+  how.seed = seed;
+  how.disks = given.disks || (seed % disks_each == 0 && !given.one);
+  // Only models run for long: storage shows what it has to within seconds.
+  how.span_ns = how.disks ? 0 : given.span_ms * 1'000'000;
+  if (given.hours > 0 && given.seeds > 0 && !how.disks)
+    how.span_ns = given.hours * 3600 * 1'000'000'000 / given.seeds;
+  how.span_ns -= how.span_ns % 1'000'000; // as it is printed
+  now = how;
+  return how;
 }
 
 bool tell_violation(const cluster_report& one) {
   if (one.violation.empty())
     return false;
-  std::printf("replay: lance_cluster_sim --seed %llu\n", shown(one.seed));
+  std::printf("replay: lance_cluster_sim --seed %llu%s --span-ms %llu\n", shown(one.seed),
+              now.disks ? " --disks" : "", shown(now.span_ns / 1'000'000));
   std::printf("broken: %s\n", one.violation.c_str());
   return true;
 }
 
 bool run_many(const arguments& given) {
   cluster_counts counts;
+  fault_counts disks;
   std::uint64_t events = 0, committed = 0, simulated_ns = 0;
   const auto began = std::chrono::steady_clock::now();
   for (std::uint64_t i = 0; i < given.seeds; ++i) {
-    seed_now = given.first + i;
-    const auto one = run_cluster_seed(seed_now);
+    const auto one = run_cluster(how_to_run(given, given.first + i));
     counts.add(one.counts);
+    disks.add(one.disk_faults);
     events += one.events;
     committed += one.committed;
     simulated_ns += one.simulated_ns;
@@ -83,9 +106,11 @@ bool run_many(const arguments& given) {
       return false;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-  std::printf("%llu seeds, %.0f s simulated in %.0f s, %llu events, %llu batches committed\n\n",
-              shown(given.seeds), static_cast<double>(simulated_ns) / 1e9, took.count(),
-              shown(events), shown(committed));
+  const auto simulated_s = static_cast<double>(simulated_ns) / 1e9;
+  std::printf("%llu seeds, %.0f s (%.1f hours) simulated in %.0f s, %.0f times as fast\n"
+              "%llu events, %llu batches committed\n\n",
+              shown(given.seeds), simulated_s, simulated_s / 3600, took.count(),
+              simulated_s / took.count(), shown(events), shown(committed));
   bool enough = true;
   for (std::size_t i = 0; i < cluster_event_kinds; ++i) {
     const auto times = counts.of(static_cast<cluster_event>(i));
@@ -96,6 +121,10 @@ bool run_many(const arguments& given) {
       enough = false;
     }
   }
+  std::printf("\non their disks\n");
+  for (std::size_t i = 0; i < fault_kinds; ++i)
+    if (const auto times = disks.of(static_cast<fault>(i)); times > 0)
+      std::printf("  %-22s %10llu\n", std::string{fault_names[i]}.c_str(), shown(times));
   if (given.seeds >= judged_seeds && committed < 100 * given.seeds) {
     std::printf("too few batches were committed\n");
     enough = false;
@@ -106,8 +135,9 @@ bool run_many(const arguments& given) {
 }
 
 bool run_one(const arguments& given) {
-  seed_now = given.first;
-  const auto one = run_cluster_seed(given.first, given.trace);
+  auto how = how_to_run(given, given.first);
+  how.print = given.trace;
+  const auto one = run_cluster(how);
   if (tell_violation(one))
     return false;
   std::printf(
@@ -119,10 +149,11 @@ bool run_one(const arguments& given) {
 // The same seed is the same run, and another seed is another.
 bool same_again(std::uint64_t first) {
   for (auto seed = first; seed < first + 3; ++seed) {
-    const auto once = run_cluster_seed(seed);
-    const auto again = run_cluster_seed(seed);
+    const bool disks = seed == first;
+    const auto once = run_cluster({.seed = seed, .disks = disks});
+    const auto again = run_cluster({.seed = seed, .disks = disks});
     if (once.hash == again.hash && once.events == again.events &&
-        run_cluster_seed(seed + 1).hash != once.hash)
+        run_cluster({.seed = seed + 1, .disks = disks}).hash != once.hash)
       continue;
     std::printf("broken: seed %llu makes trace %016llx and trace %016llx\n", shown(seed),
                 shown(once.hash), shown(again.hash));
@@ -134,7 +165,7 @@ bool same_again(std::uint64_t first) {
 
 // In a process of its own: a planted bug may run into a check of the product itself, which is a way
 // of being found too. What found it, or nothing.
-std::string found_with(plant which, std::uint64_t seed) {
+std::string found_with(plant which, std::uint64_t seed, bool disks) {
   int ends[2];
   if (::pipe(ends) != 0)
     return {};
@@ -144,7 +175,7 @@ std::string found_with(plant which, std::uint64_t seed) {
     std::signal(SIGABRT, SIG_DFL);
     (void)!std::freopen("/dev/null", "w", stderr);
     lance::runtime::planted_now = which;
-    const auto one = run_cluster_seed(seed);
+    const auto one = run_cluster({.seed = seed, .disks = disks});
     (void)!::write(ends[1], one.violation.data(), one.violation.size());
     ::_exit(0);
   }
@@ -168,7 +199,7 @@ bool run_planted(const arguments& given) {
     std::uint64_t taken = 0;
     std::string how;
     while (taken < seeds_per_plant && how.empty())
-      how = found_with(static_cast<plant>(i), given.first + taken++);
+      how = found_with(static_cast<plant>(i), given.first + taken++, given.disks);
     std::printf("%-26s %6llu  %s\n", std::string{plant_names[i]}.c_str(), shown(taken),
                 how.empty() ? "NOBODY" : how.c_str());
     std::fflush(stdout);
@@ -193,11 +224,21 @@ std::optional<arguments> parse(int count, char** words) {
       given.plants = true;
     } else if (word == "--trace") {
       given.trace = true;
-    } else if (word == "--seeds" || word == "--seed" || word == "--plant") {
+    } else if (word == "--disks") {
+      given.disks = true;
+    } else if (word == "--span-ms") {
+      const auto value = number();
+      if (!value)
+        return std::nullopt;
+      given.span_ms = *value;
+    } else if (word == "--seeds" || word == "--seed" || word == "--plant" || word == "--hours") {
       const auto value = number();
       if (!value || *value == 0)
         return std::nullopt;
-      (word == "--seed" ? given.first : word == "--seeds" ? given.seeds : given.plant) = *value;
+      (word == "--seed"    ? given.first
+       : word == "--seeds" ? given.seeds
+       : word == "--hours" ? given.hours
+                           : given.plant) = *value;
       given.one = given.one || word == "--seed";
     } else {
       return std::nullopt;
@@ -220,11 +261,13 @@ std::optional<arguments> parse(int count, char** words) {
 int main(int count, char** words) {
   const auto given = parse(count, words);
   if (!given) {
-    std::fprintf(stderr, "usage: lance_cluster_sim [--seeds N] [--seed S] [--plants] [--plant P] | "
-                         "--seed S --trace\n");
+    std::fprintf(stderr, "usage: lance_cluster_sim [--seeds N] [--hours H] [--seed S] [--disks] "
+                         "[--plants] [--plant P] | --seed S [--disks] [--span-ms M] --trace\n");
     return 2;
   }
   std::signal(SIGABRT, tell_seed);
+  // What goes wrong is meant to: the trace has it.
+  lance::runtime::configure_log(lance::runtime::log_level::off, lance::runtime::log_format::text);
   lance::runtime::planted_now = static_cast<plant>(given->plant);
   if (given->one)
     return run_one(*given) ? 0 : 1;

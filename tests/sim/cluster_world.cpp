@@ -9,6 +9,7 @@
 #include "tests/sim/event_loop.hpp"
 #include "tests/sim/model_member.hpp"
 #include "tests/sim/random_stream.hpp"
+#include "tests/sim/real_member.hpp"
 #include "tests/sim/sim_network.hpp"
 
 namespace lance::sim {
@@ -29,7 +30,9 @@ struct waiting_batch {
 
 // One log's member on one node, and who waits for it.
 struct slot {
-  std::unique_ptr<model_member> member;
+  std::unique_ptr<sim_member> member;
+  model_member* model = nullptr; // one of
+  real_member* real = nullptr;   // these
   bool flushing = false;
   bool reading = false;
   std::deque<waiting_batch> waiting;
@@ -37,6 +40,20 @@ struct slot {
   std::optional<ack_points> acks; // of the outputs of the input under way
   std::map<std::uint64_t, batch_number> reads;
   std::vector<read_answer> answered;
+  bool settling = false;
+};
+
+// A node's clocks, for its storage.
+class node_clock final : public runtime::clock {
+ public:
+  explicit node_clock(std::function<std::uint64_t()> steady) : steady_(std::move(steady)) {}
+  [[nodiscard]] std::uint64_t wall_ns() const noexcept override {
+    return steady_() + 1'700'000'000'000'000'000;
+  }
+  [[nodiscard]] std::uint64_t steady_ns() const noexcept override { return steady_(); }
+
+ private:
+  std::function<std::uint64_t()> steady_;
 };
 
 struct cluster_node {
@@ -51,17 +68,22 @@ struct cluster_node {
   std::optional<std::uint64_t> die_in;        // deeds
   std::map<std::size_t, std::uint64_t> heard; // node to the own clock
   std::vector<slot> logs;
+  // with a disk
+  std::unique_ptr<node_clock> clock;
+  std::unique_ptr<real_machine> machine;
+  std::unique_ptr<real_process> process;
 };
 
 struct log_state {
   log_id id;
   ack_mode mode = ack_mode::l2;
   std::unique_ptr<replication_checker> promises;
+  std::unique_ptr<batch_registry> registry;
 };
 
 class cluster_world {
  public:
-  cluster_world(std::uint64_t seed, bool print);
+  explicit cluster_world(const cluster_run& how);
   cluster_report run();
 
  private:
@@ -69,6 +91,7 @@ class cluster_world {
   void make_nodes();
   void make_member(cluster_node& node, std::size_t log, const membership& members);
 
+  [[nodiscard]] std::uint64_t time_of(cluster_node& node);
   [[nodiscard]] moment now(cluster_node& node);
   template <class Input>
   void act(cluster_node& node, std::size_t log, Input input);
@@ -76,6 +99,7 @@ class cluster_world {
   void count(const raft_output& out, const slot& one);
   void settle_clients(cluster_node& node, std::size_t log);
   void use_disk(cluster_node& node, std::size_t log);
+  void settle_soon(cluster_node& node, std::size_t log);
   void after(cluster_node& node, std::uint64_t delay_ns, std::function<void()> what);
   void send(cluster_node& node, std::size_t log, letter one);
   void tick(cluster_node& node);
@@ -83,23 +107,28 @@ class cluster_world {
   void judge_window(const cluster_node& node, std::size_t log);
 
   void start(cluster_node& node);
-  void crash(cluster_node& node);
+  void crash(cluster_node& node, bool power);
+  void crash(cluster_node& node) { crash(node, harm_.coin()); }
+  void judge_files(std::size_t log, const cluster_node& leader);
   void client_deed();
   void read(cluster_node& node, std::size_t log);
   void ask_something(cluster_node& node, std::size_t log);
   void some_harm();
   void harm_lines();
   void harm_node(cluster_node& node);
+  void harm_disk(cluster_node& node);
   void run_until(std::uint64_t end_ns, const std::function<bool()>& done);
   void end_well();
   [[nodiscard]] cluster_node* leader_of(std::size_t log);
   [[nodiscard]] cluster_node& any() { return nodes_[harm_.below(nodes_.size())]; }
 
+  const cluster_run how_;
   cluster_report report_;
   trace told_;
   event_loop loop_{told_};
   violations broken_;
   random_stream shape_, story_, harm_, chance_, disks_, traffic_;
+  fault_counts disk_faults_;
   raft_options options_;
   std::vector<log_state> logs_;
   std::vector<cluster_node> nodes_;
@@ -109,12 +138,12 @@ class cluster_world {
   bool quiet_ = false;
 };
 
-cluster_world::cluster_world(std::uint64_t seed, bool print)
-    : shape_(seed, concern::shape), story_(seed, concern::story), harm_(seed, concern::harm),
-      chance_(seed, concern::chance), disks_(seed, concern::disks),
-      traffic_(seed, concern::traffic) {
-  report_.seed = seed;
-  told_.print = print;
+cluster_world::cluster_world(const cluster_run& how)
+    : how_(how), shape_(how.seed, concern::shape), story_(how.seed, concern::story),
+      harm_(how.seed, concern::harm), chance_(how.seed, concern::chance),
+      disks_(how.seed, concern::disks), traffic_(how.seed, concern::traffic) {
+  report_.seed = how.seed;
+  told_.print = how.print;
   choose_options();
   make_nodes();
 }
@@ -146,11 +175,18 @@ void cluster_world::make_nodes() {
     nodes_[i].id = node_id{static_cast<std::uint16_t>(i + 1)};
     nodes_[i].at = i;
     nodes_[i].rate = wild ? shape_.between(500, 2000) : shape_.between(800, 1250);
+    if (how_.disks) {
+      nodes_[i].clock = std::make_unique<node_clock>([this, i] { return time_of(nodes_[i]); });
+      nodes_[i].machine = std::make_unique<real_machine>(
+          report_.seed * nodes_max + i, shape_, loop_, told_, disk_faults_);
+    }
   }
   const auto logs = shape_.between(1, 2);
   for (std::uint32_t log = 0; log < logs; ++log) {
-    log_state one{log_id{log + 1}, shape_.below(4) == 0 ? ack_mode::l1 : ack_mode::l2, nullptr};
+    log_state one{log_id{log + 1}, shape_.below(4) == 0 ? ack_mode::l1 : ack_mode::l2, nullptr,
+                  nullptr};
     one.promises = std::make_unique<replication_checker>(one.id, broken_);
+    one.registry = std::make_unique<batch_registry>(one.id, broken_);
     logs_.push_back(std::move(one));
     membership members;
     const auto voters = shape_.below(3) == 0 ? shape_.between(1, count) : count;
@@ -164,24 +200,41 @@ void cluster_world::make_nodes() {
 }
 
 void cluster_world::make_member(cluster_node& node, std::size_t log, const membership& members) {
-  model_member::hooks hooks;
+  sim_member::hooks hooks;
   hooks.send = [this, &node, log](letter one) { send(node, log, std::move(one)); };
   hooks.saw = [this, &node, log](const raft_output& out) { saw(node, log, out); };
   hooks.survives = [&node](deed) { return !node.die_in || (*node.die_in)-- != 0; };
+  hooks.started_over = [this, &node, log] { logs_[log].promises->started(node.id); };
+  hooks.wake = [this, &node, log] { settle_soon(node, log); };
   slot made;
-  made.member =
-      std::make_unique<model_member>(node.id, logs_[log].id, options_, members, std::move(hooks));
+  if (how_.disks) {
+    auto real = std::make_unique<real_member>(
+        node.id, logs_[log].id, options_, members, std::move(hooks), *logs_[log].registry,
+        [&node]() -> real_process& { return *node.process; });
+    made.real = real.get();
+    made.member = std::move(real);
+  } else {
+    auto model = std::make_unique<model_member>(node.id, logs_[log].id, options_, members,
+                                                std::move(hooks));
+    made.model = model.get();
+    made.member = std::move(model);
+  }
   logs_[log].promises->add(*made.member);
   node.logs.push_back(std::move(made));
 }
 
 // -- inputs --------------------------------------------------------------------------------------
 
-moment cluster_world::now(cluster_node& node) {
+std::uint64_t cluster_world::time_of(cluster_node& node) {
   const auto run = static_cast<std::int64_t>(loop_.now_ns() / 1000 * node.rate) + node.offset_ns;
   const auto shown = static_cast<std::uint64_t>(std::max<std::int64_t>(run, 0));
   node.latest_ns = std::max(node.latest_ns, shown);
-  return {node.latest_ns, chance_.next()}; // a steady clock stands still rather
+  return node.latest_ns; // a steady clock stands still rather
+}
+
+moment cluster_world::now(cluster_node& node) {
+  const auto at = time_of(node);
+  return {at, chance_.next()};
 }
 
 void cluster_world::after(cluster_node& node, std::uint64_t delay_ns, std::function<void()> what) {
@@ -198,10 +251,12 @@ void cluster_world::act(cluster_node& node, std::size_t log, Input input) {
     return;
   one.acks.reset();
   input(*one.member, now(node));
-  if (one.member->dying()) {
+  if (one.member->dying() || (node.machine && node.machine->disk.dead())) {
     report_.counts.note(cluster_event::crashed_in_output);
     return crash(node);
   }
+  if (!one.member->settled())
+    return;
   const auto& core = one.member->core();
   told_.note("acted", {node.id.value, log, core.current_term().value,
                        static_cast<std::uint64_t>(core.now()), one.member->disk.end().value,
@@ -276,32 +331,45 @@ void cluster_world::settle_clients(cluster_node& node, std::size_t log) {
 // One flush and one read at a time.
 void cluster_world::use_disk(cluster_node& node, std::size_t log) {
   auto& one = node.logs[log];
-  if (!one.flushing && one.member->dirty()) {
+  if (one.model == nullptr)
+    return;
+  if (!one.flushing && one.model->dirty()) {
     one.flushing = true;
     const bool slow = node.slow_until > loop_.now_ns();
     // Slow is slower than an eviction, and now and then than an election.
     const auto took = !slow                  ? disks_.between(50, 1500) * us_in_ns
                       : disks_.below(4) == 0 ? disks_.between(60, 600) * ms_in_ns
                                              : disks_.between(5, 60) * ms_in_ns;
-    after(node, took, [this, &node, log, took, what = one.member->begin_flush()] {
-      node.logs[log].flushing = false;
-      act(node, log, [&](model_member& member, moment at) { member.end_flush(at, what, took); });
+    after(node, took, [this, &node, log, took, what = one.model->begin_flush()] {
+      auto& here = node.logs[log];
+      here.flushing = false;
+      act(node, log, [&](sim_member&, moment at) { here.model->end_flush(at, what, took); });
     });
   }
-  if (!one.reading && one.member->fetches()) {
+  if (!one.reading && one.model->fetches()) {
     one.reading = true;
     after(node, disks_.between(50, 3000) * us_in_ns, [this, &node, log] {
-      node.logs[log].reading = false;
-      act(node, log, [&](model_member& member, moment at) {
+      auto& here = node.logs[log];
+      here.reading = false;
+      act(node, log, [&](sim_member&, moment at) {
         if (!quiet_ && disks_.below(10) == 0) {
           report_.counts.note(cluster_event::fetch_failed);
-          member.fail_fetch(at);
+          here.model->fail_fetch(at);
         } else {
-          member.answer_fetch(at, disks_.between(1, 8), disks_.coin());
+          here.model->answer_fetch(at, disks_.between(1, 8), disks_.coin());
         }
       });
     });
   }
+}
+
+void cluster_world::settle_soon(cluster_node& node, std::size_t log) {
+  if (std::exchange(node.logs[log].settling, true))
+    return;
+  after(node, disks_.between(1 * us_in_ns, 40 * us_in_ns), [this, &node, log] {
+    node.logs[log].settling = false;
+    act(node, log, [](sim_member& member, moment at) { member.settle(at); });
+  });
 }
 
 void cluster_world::send(cluster_node& node, std::size_t log, letter one) {
@@ -319,13 +387,13 @@ void cluster_world::send(cluster_node& node, std::size_t log, letter one) {
       return;
     (void)now(other);
     other.heard[from] = other.latest_ns;
-    act(other, log, [&](model_member& member, moment at) { member.receive(at, *shared); });
+    act(other, log, [&](sim_member& member, moment at) { member.receive(at, *shared); });
   });
 }
 
 void cluster_world::tick(cluster_node& node) {
   for (std::size_t log = 0; log < logs_.size(); ++log) {
-    act(node, log, [](model_member& member, moment at) { member.tick(at); });
+    act(node, log, [](sim_member& member, moment at) { member.tick(at); });
     if (!node.alive)
       return;
     judge_contact(node, log);
@@ -374,31 +442,51 @@ void cluster_world::start(cluster_node& node) {
   node.die_in.reset();
   node.heard.clear();
   told_.note("start", {node.id.value});
+  if (how_.disks) {
+    node.process = std::make_unique<real_process>(*node.machine, loop_, *node.clock, disks_,
+                                                  node.id, options_);
+    for (auto& one : node.logs)
+      one.real->lift_fence = quiet_ || harm_.coin();
+  }
   for (std::size_t log = 0; log < logs_.size(); ++log) {
     auto& one = node.logs[log];
-    one.flushing = one.reading = false;
+    one.flushing = one.reading = one.settling = false;
     one.waiting.clear();
     one.reads.clear();
     one.answered.clear();
     logs_[log].promises->started(node.id);
-    one.member->start(now(node));
+    if (!one.member->start(now(node)))
+      return crash(node);
   }
   after(node, disks_.below(5 * ms_in_ns), [this, &node] { tick(node); });
 }
 
-void cluster_world::crash(cluster_node& node) {
+void cluster_world::crash(cluster_node& node, bool power) {
   node.alive = false;
   ++node.life;
   told_.note("crash", {node.id.value});
   report_.counts.note(cluster_event::crashed);
+  if (node.machine)
+    node.machine->disk.cancel_reads();
   for (auto& one : node.logs) {
+    if (one.real != nullptr) {
+      one.member->crash(0);
+      continue;
+    }
     const auto had = one.member->disk.end();
     const auto loose = had.value - one.member->disk.durable_end.value;
     one.member->crash(harm_.coin() ? 0 : harm_.below(loose + 1));
     report_.counts.note(cluster_event::batches_lost, had.value - one.member->disk.end().value);
   }
+  if (node.machine) {
+    node.process.reset();
+    if (power)
+      node.machine->disk.crash();
+    else
+      node.machine->disk.kill();
+  }
   // Often it is back before the others have noticed.
-  if (!quiet_ && harm_.coin())
+  if (quiet_ || harm_.coin())
     loop_.after(harm_.between(1, 15) * ms_in_ns, [this, &node, life = node.life] {
       if (!node.alive && node.life == life)
         start(node);
@@ -417,21 +505,23 @@ void cluster_world::client_deed() {
       ask_something(node, log);
     if (node.alive && traffic_.below(4) == 0)
       read(node, log);
-    if (!node.alive || !node.logs[log].member->core().accepting())
+    if (!node.alive || !node.logs[log].member->accepting())
       continue;
     const auto id = next_id_++;
-    const auto bytes = traffic_.between(50, 400);
-    act(node, log, [&](model_member& member, moment at) {
+    const auto bytes = traffic_.between(50, how_.disks ? 3000 : 400);
+    act(node, log, [&](sim_member& member, moment at) {
       // It waits before the answer can come.
-      node.logs[log].waiting.push_back({member.disk.end(), id});
-      member.propose(at, id, bytes);
+      auto& waiting = node.logs[log].waiting;
+      waiting.push_back({member.disk.end(), id});
+      if (!member.propose(at, id, bytes) && !waiting.empty() && waiting.back().id == id)
+        waiting.pop_back();
     });
   }
 }
 
 void cluster_world::read(cluster_node& node, std::size_t log) {
   auto& one = node.logs[log];
-  act(node, log, [&](model_member& member, moment at) {
+  act(node, log, [&](sim_member& member, moment at) {
     const auto token = next_id_++;
     one.reads[token] = logs_[log].promises->read_asked();
     if (!member.read(at, token))
@@ -442,7 +532,7 @@ void cluster_world::read(cluster_node& node, std::size_t log) {
 void cluster_world::ask_something(cluster_node& node, std::size_t log) {
   const auto other = nodes_[traffic_.below(nodes_.size())].id;
   const auto what = traffic_.below(10);
-  act(node, log, [&](model_member& member, moment at) {
+  act(node, log, [&](sim_member& member, moment at) {
     if (what < 4) {
       if (member.transfer(at, other))
         report_.counts.note(cluster_event::handed_over);
@@ -534,11 +624,14 @@ void cluster_world::harm_lines() {
 
 void cluster_world::harm_node(cluster_node& node) {
   const auto log = harm_.below(logs_.size());
-  switch (harm_.below(10)) {
+  switch (harm_.below(how_.disks ? 12 : 10)) {
   case 0:
     if (node.alive)
       crash(node);
     return;
+  case 10:
+  case 11:
+    return harm_disk(node);
   case 1:
   case 2:
     if (node.alive)
@@ -549,7 +642,7 @@ void cluster_world::harm_node(cluster_node& node) {
       report_.counts.note(cluster_event::power_lost);
       for (auto& each : nodes_)
         if (each.alive)
-          crash(each);
+          crash(each, true);
       for (auto& each : nodes_)
         start(each);
     }
@@ -558,6 +651,8 @@ void cluster_world::harm_node(cluster_node& node) {
   case 5:
     report_.counts.note(cluster_event::disk_slow);
     node.slow_until = loop_.now_ns() + harm_.between(20, 800) * ms_in_ns;
+    if (node.machine)
+      node.machine->disk.rates.slow = harm_.between(1'000, 100'000);
     return;
   case 6:
     report_.counts.note(cluster_event::clock_jumped);
@@ -569,17 +664,50 @@ void cluster_world::harm_node(cluster_node& node) {
       const bool fit = harm_.below(3) != 0;
       if (!fit)
         report_.counts.note(cluster_event::log_unfit);
-      act(node, log, [&](model_member& member, moment at) { member.set_fit(at, fit); });
+      act(node, log, [&](sim_member& member, moment at) { member.set_fit(at, fit); });
     }
     return;
   default:
     if (node.alive) {
-      auto& member = *node.logs[log].member;
-      const auto start = member.disk.start.value;
-      const auto end = member.core().log().committed_end.value;
-      if (end > start && member.trim(batch_number{start + harm_.below(end - start + 1)}))
-        report_.counts.note(cluster_event::trimmed);
+      const auto start = node.logs[log].member->disk.start.value;
+      const auto end = node.logs[log].member->core().log().committed_end.value;
+      if (end > start)
+        act(node, log, [&](sim_member& member, moment at) {
+          if (member.trim(at, batch_number{start + harm_.below(end - start + 1)}))
+            report_.counts.note(cluster_event::trimmed);
+        });
     }
+  }
+}
+
+// The disk's own moods, for a while; and a death in the middle of one of its deeds.
+void cluster_world::harm_disk(cluster_node& node) {
+  auto& disk = node.machine->disk;
+  disk.rates = {};
+  disk.capacity = ~std::uint64_t{0};
+  switch (harm_.below(8)) {
+  case 0:
+    disk.rates.flush_failed = harm_.between(500, 20'000);
+    return;
+  case 1:
+    disk.rates.write_failed = harm_.between(500, 20'000);
+    return;
+  case 2:
+    disk.rates.read_failed = harm_.between(1'000, 50'000);
+    return;
+  case 3:
+    disk.rates.cold_failed = harm_.between(200, 4'000);
+    return;
+  case 4:
+    disk.capacity = disk.used() + harm_.below(100 * KiB);
+    return;
+  case 5:
+  case 6:
+    if (node.alive)
+      disk.die_in(harm_.below(60));
+    return;
+  default:
+    return;
   }
 }
 
@@ -617,14 +745,21 @@ cluster_report cluster_world::run() {
   };
   loop_.after(1, clients);
   loop_.after(story_.between(50, 400) * ms_in_ns, trouble);
-  run_until(loop_.now_ns() + story_.between(2, 5) * s_in_ns, [] { return false; });
+  const auto span = how_.span_ns != 0 ? how_.span_ns : story_.between(2, 5) * s_in_ns;
+  run_until(loop_.now_ns() + span, [] { return false; });
   end_well();
   report_.hash = told_.hash();
   report_.events = told_.events();
   report_.simulated_ns = loop_.now_ns();
   for (const auto& each : logs_)
     report_.committed += each.promises->committed();
+  report_.disk_faults = disk_faults_;
   report_.violation = broken_.first();
+  for (auto& node : nodes_)
+    if (node.alive && node.machine) {
+      node.machine->disk.die();
+      crash(node, false);
+    }
   return report_;
 }
 
@@ -639,11 +774,17 @@ void cluster_world::end_well() {
   told_.note("quiet", {});
   for (auto& node : nodes_) {
     node.slow_until = 0;
+    if (node.machine) {
+      node.machine->disk.rates = {};
+      node.machine->disk.capacity = ~std::uint64_t{0};
+      if (node.alive) // operators lift fences, and a process that could not write votes goes
+        crash(node);
+    }
     if (!node.alive)
       start(node);
     node.die_in.reset();
     for (std::size_t log = 0; log < logs_.size(); ++log)
-      act(node, log, [&](model_member& member, moment at) { member.set_fit(at, true); });
+      act(node, log, [&](sim_member& member, moment at) { member.set_fit(at, true); });
   }
   // Twenty election times are enough for any clock and any split vote.
   run_until(loop_.now_ns() + 20 * options_.election_ns, [] { return false; });
@@ -667,13 +808,32 @@ void cluster_world::end_well() {
       return promises.report("a healthy cluster has one log",
                              leader == nullptr ? node_id{} : leader->id, "members differ");
     promises.judge_end(*leader->logs[log].member);
+    if (how_.disks)
+      judge_files(log, *leader);
+  }
+}
+
+// The files of all members, as far as they have them, are the leader's.
+void cluster_world::judge_files(std::size_t log, const cluster_node& leader) {
+  const auto theirs = leader.logs[log].real->segments();
+  for (auto& node : nodes_) {
+    if (!leader.logs[log].member->core().members().has(node.id))
+      continue;
+    for (const auto& [first, bytes] : node.logs[log].real->segments()) {
+      const auto other = theirs.find(first);
+      if (other == theirs.end() && !theirs.empty() && first < theirs.begin()->first)
+        continue; // retention has been there
+      if (other == theirs.end() || other->second != bytes)
+        return logs_[log].promises->report("byte-identical", node.id,
+                                           "segment " + std::to_string(first) + " differs");
+    }
   }
 }
 
 } // namespace
 
-cluster_report run_cluster_seed(std::uint64_t seed, bool print) {
-  return cluster_world{seed, print}.run();
+cluster_report run_cluster(const cluster_run& how) {
+  return cluster_world{how}.run();
 }
 
 } // namespace lance::sim

@@ -18,11 +18,11 @@ void model_disk::truncate(batch_number to) {
 
 model_member::model_member(node_id self, log_id log, const raft_options& chosen, membership members,
                            hooks how)
-    : self_(self), log_(log), chosen_(chosen), how_(std::move(how)) {
+    : sim_member(self, log, chosen, std::move(how)) {
   disk.first_members = {batch_number{0}, std::move(members)};
 }
 
-void model_member::start(moment at) {
+bool model_member::start(moment at) {
   raft_start found;
   found.log = log_;
   found.self = self_;
@@ -43,6 +43,7 @@ void model_member::start(moment at) {
   disk.durable_end = disk.end(); // recovery has written and synced it once more
   core_ = std::make_unique<raft>(chosen_, found, at);
   dying_ = false;
+  return true;
 }
 
 void model_member::crash(std::uint64_t kept) {
@@ -106,7 +107,7 @@ void model_member::set_fit(moment at, bool fit) {
   perform(at, nullptr);
 }
 
-bool model_member::trim(batch_number to) {
+bool model_member::trim(moment, batch_number to) {
   const auto& log = core_->log();
   if (to <= disk.start || to > log.committed_end || to > log.durable_end)
     return false;
@@ -160,11 +161,6 @@ bool model_member::fail_fetch(moment at) {
 
 // -- an output -----------------------------------------------------------------------------------
 
-bool model_member::pass(deed done) {
-  dying_ = dying_ || !how_.survives(done);
-  return !dying_;
-}
-
 void model_member::perform(moment at, const letter* incoming) {
   if (dying_ || !pass(deed::begin))
     return;
@@ -201,7 +197,7 @@ void model_member::perform(moment at, const letter* incoming) {
   if (!pass(deed::told))
     return;
   for (const auto& each : out_.send) {
-    letter made{each, {}};
+    letter made{each, {}, {}};
     if (const auto* sent = std::get_if<append>(&each.body))
       for (auto number = sent->from; number < sent->end; ++number.value)
         made.batches.push_back(disk.at(number));

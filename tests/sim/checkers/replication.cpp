@@ -35,7 +35,7 @@ void replication_checker::elected(node_id node, term now) {
 }
 
 // Batches [from, end) of a member are those that were committed.
-void replication_checker::compare(const model_member& member, batch_number from, batch_number end) {
+void replication_checker::compare(const sim_member& member, batch_number from, batch_number end) {
   const auto& disk = member.disk;
   for (auto at = std::max(from, disk.start); at < std::min(end, end_of_oracle()); ++at.value) {
     if (at >= disk.end())
@@ -46,7 +46,7 @@ void replication_checker::compare(const model_member& member, batch_number from,
   }
 }
 
-void replication_checker::looked_at(const model_member& member) {
+void replication_checker::looked_at(const sim_member& member) {
   const auto& core = member.core();
   auto& seen_term = seen_term_[member.self()];
   if (core.current_term() < seen_term)
@@ -82,7 +82,7 @@ void replication_checker::looked_at(const model_member& member) {
   }
 }
 
-void replication_checker::judge_leader(const model_member& leader, batch_number before) {
+void replication_checker::judge_leader(const sim_member& leader, batch_number before) {
   const auto& log = leader.core().log();
   const auto last = batch_number{log.committed_end.value - 1};
   if (last < leader.disk.start)
@@ -103,7 +103,7 @@ bool replication_checker::has_durable(node_id node, batch_number number,
   return number < disk.start || (number < disk.durable_end && disk.at(number) == what);
 }
 
-void replication_checker::require_majority(const model_member& leader, batch_number number,
+void replication_checker::require_majority(const sim_member& leader, batch_number number,
                                            const model_batch& what, std::string_view promise) {
   const auto& voters = leader.core().members().voters;
   const auto have = static_cast<std::size_t>(
@@ -114,7 +114,7 @@ void replication_checker::require_majority(const model_member& leader, batch_num
                text(voters.size()) + " voters");
 }
 
-void replication_checker::wants(const model_member& member, const raft_output& out) {
+void replication_checker::wants(const sim_member& member, const raft_output& out) {
   const auto known = seen_committed_.find(member.self());
   if (out.truncate_to && known != seen_committed_.end() && *out.truncate_to < known->second)
     return report("nothing committed is cut off", member.self(),
@@ -135,7 +135,7 @@ void replication_checker::wants(const model_member& member, const raft_output& o
     report("one change of members at a time", member.self(), text(open) + " are not committed");
 }
 
-void replication_checker::says(const model_member& member, const message& what) {
+void replication_checker::says(const sim_member& member, const message& what) {
   const auto* asked = std::get_if<vote_request>(&what.body);
   const auto* answered = std::get_if<vote_reply>(&what.body);
   const bool only_a_question = asked != nullptr && asked->pre;
@@ -175,7 +175,7 @@ void replication_checker::says(const model_member& member, const message& what) 
   }
 }
 
-void replication_checker::acknowledged(const model_member& leader, batch_number number,
+void replication_checker::acknowledged(const sim_member& leader, batch_number number,
                                        std::uint64_t id) {
   if (number.value > oracle_.size() || oracle_[number.value - 1].id != id)
     return report("acknowledged is committed", leader.self(), "batch " + text(number.value));
@@ -193,7 +193,7 @@ void replication_checker::read_answered(batch_number must_have, batch_number got
 
 // -- the end -------------------------------------------------------------------------------------
 
-bool replication_checker::converged(const model_member& leader) const {
+bool replication_checker::converged(const sim_member& leader) const {
   const auto& core = leader.core();
   if (core.now() != role::leader || core.log().committed_end != leader.disk.end())
     return false;
@@ -212,7 +212,7 @@ bool replication_checker::converged(const model_member& leader) const {
   });
 }
 
-void replication_checker::judge_end(const model_member& leader) {
+void replication_checker::judge_end(const sim_member& leader) {
   if (leader.disk.end() < end_of_oracle())
     return report("committed batches stay", leader.self(), "the log ends before");
   compare(leader, leader.disk.start, end_of_oracle());

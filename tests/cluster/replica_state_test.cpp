@@ -1,4 +1,4 @@
-#include "cluster/replica_start.hpp"
+#include "cluster/replica_state.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -10,8 +10,8 @@ namespace {
 const membership three{{node_id{1}, node_id{2}, node_id{3}}, {}};
 const membership four{{node_id{1}, node_id{2}, node_id{3}}, {node_id{4}}};
 
-replica_start begun(std::uint64_t start = 1, std::uint64_t base = 0) {
-  return {log_id{7}, node_id{2}, batch_number{start}, term{base}, {batch_number{0}, three}};
+replica_state begun(std::uint64_t start = 1, std::uint64_t base = 0) {
+  return replica_state::at(log_id{7}, batch_number{start}, term{base}, {batch_number{0}, three});
 }
 
 vote_record promised(std::uint64_t in_term) {
@@ -26,7 +26,7 @@ TEST_CASE("terms and memberships are those of the batches") {
   REQUIRE(start.add(batch_number{11}, term{4}, control_batch{}));
   REQUIRE(start.add(batch_number{12}, term{4}, control_batch{four}));
   REQUIRE(start.add(batch_number{13}, term{4}));
-  const auto found = start.finish(promised(5), true);
+  const auto found = start.begin(node_id{2}, promised(5), true);
   CHECK(found.log == log_id{7});
   CHECK(found.self == node_id{2});
   CHECK(found.start == batch_number{10});
@@ -49,21 +49,21 @@ TEST_CASE("batches that do not follow are corrupt") {
   CHECK(start.add(batch_number{1}, term{3}).error().code == errc::corrupt);
   CHECK(start.add(batch_number{2}, term{2}).error().code == errc::corrupt);
   CHECK(begun(1, 4).add(batch_number{1}, term{3}).error().code == errc::corrupt);
-  CHECK(start.finish(promised(3), true).end == batch_number{2});
+  CHECK(start.begin(node_id{2}, promised(3), true).end == batch_number{2});
 }
 
 TEST_CASE("who may have forgotten a vote is not fit") {
   auto start = begun();
   REQUIRE(start.add(batch_number{1}, term{3}));
-  CHECK(start.finish(promised(3), true).fit);
-  CHECK_FALSE(start.finish(promised(3), false).fit);
+  CHECK(start.begin(node_id{2}, promised(3), true).fit);
+  CHECK_FALSE(start.begin(node_id{2}, promised(3), false).fit);
   for (const auto& row : {std::optional<vote_record>{}, std::optional{promised(2)}}) {
-    const auto found = start.finish(row, true);
+    const auto found = start.begin(node_id{2}, row, true);
     CHECK_FALSE(found.fit);
     CHECK(found.current == term{3});
     CHECK_FALSE(found.vote.has_value());
   }
-  CHECK(begun().finish({}, true).fit); // new
-  CHECK(begun(9, 2).finish({}, true).current == term{2});
-  CHECK_FALSE(begun(9, 2).finish({}, true).fit);
+  CHECK(begun().begin(node_id{2}, {}, true).fit); // new
+  CHECK(begun(9, 2).begin(node_id{2}, {}, true).current == term{2});
+  CHECK_FALSE(begun(9, 2).begin(node_id{2}, {}, true).fit);
 }
