@@ -4,6 +4,7 @@
 
 #include "cluster/control_entry.hpp"
 #include "runtime/log.hpp"
+#include "runtime/plant.hpp"
 #include "storage/cut_log.hpp"
 #include "storage/data_dir.hpp"
 #include "storage/layout.hpp"
@@ -106,6 +107,8 @@ result<> opening::find_state() {
       return {};
     // Written before others come in the place of what is gone.
     state_.truncate(end);
+    if (runtime::planted(runtime::plant::stale_terms_kept))
+      return {};
     return write_replica_state(door_, policy_.directory, state_);
   }
   state_ = replica_state::at(policy_.log, log_->start_number(), term{}, {{}, who_.created});

@@ -7,12 +7,15 @@
 #include "cluster/control_entry.hpp"
 #include "runtime/check.hpp"
 #include "runtime/log.hpp"
+#include "runtime/plant.hpp"
 #include "storage/cut_log.hpp"
 #include "storage/layout.hpp"
 
 namespace lance::cluster {
 
 using runtime::log_level;
+using runtime::plant;
+using runtime::planted;
 using storage::log_state;
 
 namespace {
@@ -174,7 +177,8 @@ void replica::trim(moment at, batch_number end) {
   removal_ = log_->take_before(std::min({end, known.committed_end, known.durable_end}));
   if (removal_.empty())
     return;
-  const auto start = log_->start_number();
+  // Segments that an earlier removal left may be in front of what the core knows.
+  const auto start = std::max(log_->start_number(), known.terms.start());
   job_state_ = state_of(policy_.log, known, start);
   job_state_->truncate(known.durable_end);
   core_->trimmed(start);
@@ -345,6 +349,7 @@ bool replica::perform() {
     at_step_ = step::tell;
     [[fallthrough]];
   case step::tell:
+    told_committed_ = std::max(told_committed_, out_.committed_end);
     owner_.told(*this, out_);
     at_step_ = step::send;
     [[fallthrough]];
@@ -369,6 +374,8 @@ bool replica::do_persist() {
     return true;
   if (!std::exchange(asked_, true))
     owner_.persist(*this, *out_.persist);
+  if (planted(plant::vote_not_awaited))
+    return true;
   if (!answer_)
     return false;
   if (!*answer_) {
@@ -604,7 +611,9 @@ void replica::submit_job(deed what) {
 void replica::run() {
   auto& door = *shared_.environment->door;
   if (job_ == deed::trim) {
-    job_result_ = write_replica_state(door, policy_.directory, *job_state_);
+    job_result_ = planted(plant::start_not_noted)
+                      ? result<>{}
+                      : write_replica_state(door, policy_.directory, *job_state_);
     if (job_result_)
       job_result_ = removal_.run(door);
   } else if (job_ == deed::reopen) {
@@ -629,11 +638,12 @@ result<> replica::run_reopen() {
         new_producers_, ended_);
   } else if (out_.truncate_to) {
     // What is written down of the batches that go must go first.
-    if (door.exists(storage::layout::join(directory, storage::layout::replica_name)))
+    if (door.exists(storage::layout::join(directory, storage::layout::replica_name)) &&
+        !planted(plant::stale_terms_kept))
       done = write_replica_state(door, directory, *job_state_);
     if (done)
       if (const auto cut = storage::cut_log(door, directory,
-                                            {policy_.log, job_end_, core_->log().committed_end,
+                                            {policy_.log, job_end_, told_committed_,
                                              job_state_->base_term});
           !cut)
         done = tl::unexpected(cut.error());
@@ -664,6 +674,7 @@ void replica::finish_job() {
         auto found = std::move(*job_opened_);
         job_opened_.reset();
         core_ = std::make_unique<raft>(shared_.chosen, found.start, at_);
+        told_committed_ = core_->log().committed_end;
         may_be_fit_ = told_fit_ = found.start.fit;
         broken_ = false;
         use_log(std::move(found.log));

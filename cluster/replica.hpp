@@ -176,6 +176,7 @@ class replica final : private runtime::blocking_job {
   moment at_;
   std::uint64_t ticked_ns_ = 0;
   batch_number told_durable_;
+  batch_number told_committed_; ///< nothing below is ever cut off
   bool may_be_fit_; ///< what recovery said
   bool told_fit_;
   std::uint64_t flush_ns_ = 0;

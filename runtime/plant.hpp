@@ -58,11 +58,17 @@ enum class plant : std::uint8_t {
   read_unconfirmed,          ///< a leader reads without asking whether it still is one
   majority_not_missed,       ///< a leader that nobody answers goes on
   deposed_leader_acks,       ///< who leads no more acknowledges what its successor committed
+  // Its storage: found by the simulated cluster on disks.
+  vote_not_awaited,  ///< a vote leaves before votes.log is synced
+  stale_terms_kept,  ///< what is written down of batches that were cut off is believed
+  start_not_noted,   ///< retention does not write down what stood before the log's new start
   count
 };
 
 /// The first bug of replication.
 inline constexpr plant first_cluster_plant = plant::vote_not_persisted;
+/// And the first of those that take a disk.
+inline constexpr plant first_replica_plant = plant::vote_not_awaited;
 
 #ifdef LANCE_PLANTS
 #ifndef LANCE_PLANT

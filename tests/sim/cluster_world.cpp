@@ -109,6 +109,7 @@ class cluster_world {
   void start(cluster_node& node);
   void crash(cluster_node& node, bool power);
   void crash(cluster_node& node) { crash(node, harm_.coin()); }
+  [[nodiscard]] std::string describe(std::size_t log) const;
   void judge_files(std::size_t log, const cluster_node& leader);
   void client_deed();
   void read(cluster_node& node, std::size_t log);
@@ -806,11 +807,39 @@ void cluster_world::end_well() {
     auto& promises = *logs_[log].promises;
     if (leader == nullptr || !promises.converged(*leader->logs[log].member))
       return promises.report("a healthy cluster has one log",
-                             leader == nullptr ? node_id{} : leader->id, "members differ");
+                             leader == nullptr ? node_id{} : leader->id, describe(log));
     promises.judge_end(*leader->logs[log].member);
     if (how_.disks)
       judge_files(log, *leader);
   }
+}
+
+// Where everybody stands, for whoever has to find out why that is not the same place.
+std::string cluster_world::describe(std::size_t log) const {
+  std::string text = "members differ:";
+  for (const auto& node : nodes_) {
+    const auto& member = *node.logs[log].member;
+    text += " node " + std::to_string(node.id.value);
+    if (!node.alive) {
+      text += " is dead;";
+      continue;
+    }
+    const auto& core = member.core();
+    text += core.now() == role::leader ? " leads" : " follows";
+    text += " in term " + std::to_string(core.current_term().value) + ", has [" +
+            std::to_string(member.disk.start.value) + ", " +
+            std::to_string(member.disk.end().value) + "), durable to " +
+            std::to_string(member.disk.durable_end.value) + ", committed to " +
+            std::to_string(core.log().committed_end.value);
+    if (!member.settled())
+      text += ", busy";
+    for (const auto& view : core.followers())
+      text += ", feeds " + std::to_string(view.node.value) + " (" +
+              std::to_string(static_cast<int>(view.how)) + ") from " +
+              std::to_string(view.next.value) + (view.fetching ? " fetching" : "");
+    text += ";";
+  }
+  return text;
 }
 
 // The files of all members, as far as they have them, are the leader's.

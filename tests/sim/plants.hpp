@@ -62,6 +62,9 @@ inline constexpr std::array<std::string_view, plant_kinds> plant_names{
     "read_unconfirmed",
     "majority_not_missed",
     "deposed_leader_acks",
+    "vote_not_awaited",
+    "stale_terms_kept",
+    "start_not_noted",
 };
 
 static_assert(!plant_names.back().empty(), "every plant has a name");

@@ -125,12 +125,11 @@ bool real_member::start(moment at) {
   process_ = &find_process_();
   dying_ = false;
   auto& process = *process_;
-  if (!process.votes && process.machine.disk.dead())
+  if (!process.votes)
     return false;
-  replica_identity who{self_, created_, std::nullopt, process.votes.has_value()};
-  if (process.votes)
-    if (const auto* row = process.votes->find(log_); row != nullptr)
-      who.promised = vote_record{row->log, row->current, row->vote};
+  replica_identity who{self_, created_, std::nullopt, true};
+  if (const auto* row = process.votes->find(log_); row != nullptr)
+    who.promised = vote_record{row->log, row->current, row->vote};
   auto policy = policy_;
   policy.lift_fence = std::exchange(lift_fence, false);
   auto found = open_replica(process.environment, policy, who);
@@ -202,7 +201,8 @@ void real_member::after(moment at) {
       break;
     controls_.pop_front();
   }
-  look_at_log(*replica_);
+  if (replica_->settled())
+    look_at_log(*replica_);
 }
 
 // -- ingestion -----------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ std::optional<batch_number> real_member::propose(moment at, std::uint64_t id,
   const auto number = disk.end();
   if (!append(at, payload_of(id, bytes), false, {leads_in_, id, std::nullopt, bytes}))
     return std::nullopt;
-  look_at_log(*replica_);
+  after(at);
   return number;
 }
 
@@ -273,7 +273,7 @@ void real_member::persist(replica&, const vote_record& row) {
   auto& process = *process_;
   process.timers.after(process.random.between(50 * us_in_ns, 3 * ms_in_ns), [this, row, &process] {
     const storage::vote_row written{row.log, row.current, row.vote};
-    const auto saved = process.votes ? process.votes->save({&written, 1}) : fail(errc::io_failed);
+    const auto saved = process.votes->save({&written, 1});
     if (process.machine.disk.dead())
       return;
     if (saved) {

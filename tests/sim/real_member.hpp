@@ -66,7 +66,7 @@ class real_process final : public storage::log_owner {
   random_stream& random;
   storage::log_environment environment;
   cluster::replica_places places;
-  std::optional<storage::vote_book> votes; ///< none: the file is damaged or cannot be read
+  std::optional<storage::vote_book> votes; ///< none: it cannot be read now
 
  private:
   sim_helper helper_;
