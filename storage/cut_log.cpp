@@ -1,6 +1,7 @@
 #include "storage/cut_log.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "storage/fence_note.hpp"
@@ -131,7 +132,10 @@ result<> cutting::judge() {
 result<recovered_segment> cutting::recover(const found_segment& one, file& data) const {
   const auto id = one.facts.segment;
   const auto index = load_index(door_, path(layout::index_name(id)));
-  return recover_active(data, index ? index->bytes() : byte_view{}, wish_.log, id);
+  auto found = recover_active(data, index ? index->bytes() : byte_view{}, wish_.log, id);
+  if (index && index->failed())
+    return fail(errc::io_failed, EIO);
+  return found;
 }
 
 // As retention does before the last segment goes.

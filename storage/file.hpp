@@ -119,6 +119,8 @@ class mapping {
  public:
   virtual ~mapping() = default;
   [[nodiscard]] virtual byte_view bytes() const noexcept = 0;
+  /// The device could not give some of what was looked at: that was zeros.
+  [[nodiscard]] virtual bool failed() const noexcept { return false; }
 };
 
 /// Held while it lives; the kernel drops it when the process ends.

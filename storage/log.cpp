@@ -197,8 +197,13 @@ result<std::shared_ptr<segment>> opened(const segment_list& segments,
                                         const log_policy& policy, std::uint64_t& uses,
                                         damage_list& damage) {
   wanted->last_use = ++uses;
-  if (wanted->is_open())
+  if (wanted->is_open()) {
+    // What the device could not give then it may give now.
+    if (wanted->index_failed())
+      if (const auto again = wanted->reload_index(*environment.door, policy.directory); !again)
+        return tl::unexpected(again.error());
     return wanted;
+  }
   std::size_t open_count = 0;
   segment* oldest = nullptr;
   for (const auto& one : segments) {
@@ -220,8 +225,12 @@ result<std::shared_ptr<segment>> opened(const segment_list& segments,
   return wanted;
 }
 
-located_batch located(const segment& in, std::size_t at) {
-  return {batch_number{in.facts().id.first.value + at}, in.index().entry(at)};
+// Nothing: the index says that it is not there. What could not be read of it says nothing.
+result<located_batch> located(const segment& in, std::optional<std::size_t> at) {
+  auto found = at ? result<located_batch>{{batch_number{in.facts().id.first.value + *at},
+                                           in.index().entry(*at)}}
+                  : fail(errc::offset_out_of_range);
+  return in.index_failed() ? fail(errc::io_failed, EIO) : found;
 }
 
 } // namespace
@@ -253,10 +262,7 @@ result<located_batch> log::find_offset(byte_offset offset) {
                          core_->uses, core_->damage);
   if (!in)
     return tl::unexpected(in.error());
-  const auto at = (*in)->index().find_offset(offset);
-  if (!at)
-    return fail(errc::offset_out_of_range);
-  return located(**in, *at);
+  return located(**in, (*in)->index().find_offset(offset));
 }
 
 result<located_batch> log::find_record(record_number record) {
@@ -269,10 +275,7 @@ result<located_batch> log::find_record(record_number record) {
                          core_->uses, core_->damage);
   if (!in)
     return tl::unexpected(in.error());
-  const auto at = (*in)->index().find_record(record);
-  if (!at)
-    return fail(errc::offset_out_of_range);
-  return located(**in, *at);
+  return located(**in, (*in)->index().find_record(record));
 }
 
 result<located_batch> log::find_time(std::uint64_t time_ns) {
@@ -288,11 +291,11 @@ result<located_batch> log::find_time(std::uint64_t time_ns) {
   if (!in)
     return tl::unexpected(in.error());
   const auto at = (*in)->index().find_time(time_ns);
-  if (!at) { // the facts say that it is here: the index has rotted
+  if (!at && !(*in)->index_failed()) { // the facts say that it is here: the index has rotted
     core_->damage.doubt((*in)->facts().id.first);
     return fail(errc::corrupt);
   }
-  return located(**in, *at);
+  return located(**in, at);
 }
 
 file& log::file_to_read(const std::shared_ptr<segment>& in, std::uint64_t bytes) {

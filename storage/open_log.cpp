@@ -86,6 +86,11 @@ byte_view bytes_of(const std::unique_ptr<mapping>& index) noexcept {
   return index != nullptr ? index->bytes() : byte_view{};
 }
 
+// Asked after it was judged: what could not be read is no word about the log.
+result<> judge_read(const std::unique_ptr<mapping>& index) {
+  return index != nullptr && index->failed() ? fail(errc::io_failed, EIO) : result<>{};
+}
+
 result<opened_log> opening::run() {
   if (const auto made = door_.make_directories(policy_.directory); !made)
     return tl::unexpected(made.error());
@@ -189,6 +194,8 @@ result<bool> opening::drop_if_empty(const found_file& last) {
   const auto index = index_of(id);
   if (!believable_entries(bytes_of(index), policy_.log, id).empty())
     return false;
+  if (const auto read = judge_read(index); !read)
+    return tl::unexpected(read.error());
   if (policy_.lift_fence)
     if (const auto forgot = (*data)->forget_cached(); !forgot)
       return tl::unexpected(forgot.error());
@@ -248,6 +255,8 @@ result<bool> opening::take_closed(const found_file& one) {
   const auto found = recover_closed(**data, bytes_of(index), policy_.log, id, one.facts.last_ns);
   if (!found)
     return tl::unexpected(found.error());
+  if (const auto read = judge_read(index); !read)
+    return tl::unexpected(read.error());
   index.reset();
   if (found->entries.empty() || !follows(*found)) {
     damaged_at(id.first);
@@ -286,6 +295,8 @@ result<bool> opening::take_active(const found_file& one, const found_file* next)
   auto found = recover_active(**data, bytes_of(index), policy_.log, id);
   if (!found)
     return tl::unexpected(found.error());
+  if (const auto read = judge_read(index); !read)
+    return tl::unexpected(read.error());
   made_.report.batches_walked += found->batches_walked;
   made_.report.bytes_walked += found->bytes_walked;
   if (found->entries.empty() || !follows(*found)) {

@@ -6,11 +6,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "runtime/mapped_file.hpp"
 #include "storage/layout.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/uring_file.hpp"
@@ -27,20 +27,12 @@ result<> from_return(int returned) noexcept {
 
 class posix_mapping final : public mapping {
  public:
-  posix_mapping(void* memory, std::size_t size) noexcept : memory_(memory), size_(size) {}
-  ~posix_mapping() override {
-    if (size_ > 0)
-      ::munmap(memory_, size_);
-  }
-  posix_mapping(const posix_mapping&) = delete;
-  posix_mapping& operator=(const posix_mapping&) = delete;
-  [[nodiscard]] byte_view bytes() const noexcept override {
-    return {static_cast<const std::byte*>(memory_), size_};
-  }
+  explicit posix_mapping(runtime::mapped_file file) noexcept : file_(std::move(file)) {}
+  [[nodiscard]] byte_view bytes() const noexcept override { return file_.bytes(); }
+  [[nodiscard]] bool failed() const noexcept override { return file_.failed(); }
 
  private:
-  void* memory_;
-  std::size_t size_;
+  runtime::mapped_file file_;
 };
 
 class posix_lock final : public file_lock {
@@ -139,9 +131,11 @@ class posix_disk final : public disk {
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
       return fail(errc::io_failed, errno);
-    auto mapped = map_whole(descriptor);
+    auto mapped = runtime::mapped_file::map(descriptor);
     ::close(descriptor);
-    return mapped;
+    if (!mapped)
+      return tl::unexpected(mapped.error());
+    return std::make_unique<posix_mapping>(std::move(*mapped));
   }
 
   result<std::unique_ptr<file_lock>> lock(const std::string& path) override {
@@ -157,19 +151,6 @@ class posix_disk final : public disk {
   }
 
  private:
-  static result<std::unique_ptr<mapping>> map_whole(int descriptor) {
-    struct stat facts {};
-    if (::fstat(descriptor, &facts) != 0)
-      return fail(errc::io_failed, errno);
-    const auto size = static_cast<std::size_t>(facts.st_size);
-    if (size == 0) // nothing to map, and mmap refuses it
-      return std::make_unique<posix_mapping>(nullptr, 0);
-    auto* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (memory == MAP_FAILED)
-      return fail(errc::io_failed, errno);
-    return std::make_unique<posix_mapping>(memory, size);
-  }
-
   posix_disk_options options_;
 };
 

@@ -161,7 +161,9 @@ result<> recovering::take_closed(const segment_facts& facts) {
                          {.read_only = true});
   if (!data)
     return tl::unexpected(data.error());
-  return take(**data, facts, encoded_index{mapped->bytes().subspan(index_header_bytes)});
+  const auto taken =
+      take(**data, facts, encoded_index{mapped->bytes().subspan(index_header_bytes)});
+  return taken && mapped->failed() ? fail(errc::io_failed, EIO) : taken;
 }
 
 result<> recovering::take(file& data, const segment_facts& facts, const index_view& index) {

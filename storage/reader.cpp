@@ -1,6 +1,7 @@
 #include "storage/reader.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "runtime/check.hpp"
 #include "runtime/plant.hpp"
@@ -137,7 +138,8 @@ read_operation::progress::step read_operation::progress::find_batch() {
     in = std::move(*found);
     have = {};
   }
-  return choose(in->index().entry(at.value - in->facts().id.first.value));
+  const auto found = in->index().entry(at.value - in->facts().id.first.value);
+  return in->index_failed() ? stop({errc::io_failed, EIO}) : choose(found);
 }
 
 // What of the batch is wanted, if anything still is.

@@ -47,6 +47,8 @@ class segment {
 
   [[nodiscard]] file& data() noexcept { return *data_; }
   [[nodiscard]] const index_view& index() const noexcept { return *index_; }
+  /// The device could not give some of the index that was looked at: entries may be zeros.
+  [[nodiscard]] bool index_failed() const noexcept { return mapped_ && mapped_->failed(); }
 
   // -- of a closed segment that is read again and again, through the page cache ------------------
   /// The file to read from.
