@@ -15,8 +15,7 @@ term term_at(const append& sent, batch_number number) {
 }
 
 // What the message says of memberships is what the batches say.
-result<> judge_control(const append& sent, const storage::batch_header& header,
-                       byte_view payload) {
+result<> judge_control(const append& sent, const storage::batch_header& header, byte_view payload) {
   const auto told = std::ranges::find(sent.memberships, header.number, &membership_at::at);
   std::optional<membership> held;
   if (header.has(storage::batch_flag::control)) {

@@ -89,8 +89,8 @@ result<> opening::finish_new_start() {
   auto state = read_state(door_, next, policy_.log);
   if (!state)
     return tl::unexpected(state.error());
-  const bool came = *state && log_->start_number() == (*state)->start &&
-                    log_->durable_next() == (*state)->start;
+  const bool came =
+      *state && log_->start_number() == (*state)->start && log_->durable_next() == (*state)->start;
   const auto done = came ? door_.rename(next, path_in(policy_.directory, layout::replica_name))
                          : door_.remove(next);
   return done ? door_.sync_directory(policy_.directory) : done;
@@ -179,8 +179,8 @@ result<std::optional<control_batch>> opening::control_of(const storage::located_
     if (*got != bytes || !header || header->header_crc != found.entry.header_crc ||
         header->number != found.number)
       continue;
-    const auto payload = byte_view{room}.subspan(storage::batch_header_bytes,
-                                                 found.entry.payload_length);
+    const auto payload =
+        byte_view{room}.subspan(storage::batch_header_bytes, found.entry.payload_length);
     if (wire::checksum(header->payload_sum(), payload) != header->payload_crc)
       continue;
     auto control = decode_control(payload);

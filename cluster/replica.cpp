@@ -47,12 +47,13 @@ replica::replica(const replica_places& shared, const storage::log_policy& policy
                  replica_identity who, opened_replica found, replica_owner& owner, moment at)
     : shared_(shared), policy_(policy), who_(std::move(who)), owner_(owner),
       core_(std::make_unique<raft>(shared.chosen, found.start, at)),
-      feed_(*shared.reader,
-            [](void* self) {
-              auto& here = *static_cast<replica*>(self);
-              here.owner_.wake(here);
-            },
-            this),
+      feed_(
+          *shared.reader,
+          [](void* self) {
+            auto& here = *static_cast<replica*>(self);
+            here.owner_.wake(here);
+          },
+          this),
       at_(at), told_durable_(found.start.end), may_be_fit_(found.start.fit),
       told_fit_(found.start.fit) {
   use_log(std::move(found.log));
@@ -487,9 +488,8 @@ void replica::send_rebase(const message& what) {
   const auto& body = std::get<rebase>(what.body);
   if (log_->start_number() != body.start)
     return; // retention has gone on; it is asked for again
-  const auto start =
-      storage::encode(storage::log_start{policy_.log, body.start, log_->start_offset(),
-                                         log_->start_record(), body.base_term, {}, 0});
+  const auto start = storage::encode(storage::log_start{
+      policy_.log, body.start, log_->start_offset(), log_->start_record(), body.base_term, {}, 0});
   storage::producer_table before;
   for (const auto& row : log_->producers().rows())
     if (row.number < body.start)
@@ -642,9 +642,8 @@ result<> replica::run_reopen() {
         !planted(plant::stale_terms_kept))
       done = write_replica_state(door, directory, *job_state_);
     if (done)
-      if (const auto cut = storage::cut_log(door, directory,
-                                            {policy_.log, job_end_, told_committed_,
-                                             job_state_->base_term});
+      if (const auto cut = storage::cut_log(
+              door, directory, {policy_.log, job_end_, told_committed_, job_state_->base_term});
           !cut)
         done = tl::unexpected(cut.error());
   }

@@ -73,10 +73,10 @@ struct replica_places {
 
 /// What was not done, for the metrics; since the beginning.
 struct replica_counts {
-  std::uint64_t messages_dropped = 0;  ///< while the replica was busy
-  std::uint64_t messages_refused = 0;  ///< batches that do not verify or do not fit
-  std::uint64_t messages_starved = 0;  ///< batches for which there is no room on the disk
-  std::uint64_t started_over = 0;      ///< with a new core
+  std::uint64_t messages_dropped = 0; ///< while the replica was busy
+  std::uint64_t messages_refused = 0; ///< batches that do not verify or do not fit
+  std::uint64_t messages_starved = 0; ///< batches for which there is no room on the disk
+  std::uint64_t started_over = 0;     ///< with a new core
 };
 
 class replica final : private runtime::blocking_job {
@@ -87,8 +87,8 @@ class replica final : private runtime::blocking_job {
   /// Between two tries to open a log that does not.
   static constexpr std::uint64_t retry_ns = 1 * s_in_ns;
 
-  replica(const replica_places& shared, const storage::log_policy& policy,
-          replica_identity who, opened_replica found, replica_owner& owner, moment at);
+  replica(const replica_places& shared, const storage::log_policy& policy, replica_identity who,
+          opened_replica found, replica_owner& owner, moment at);
   ~replica();
   replica(const replica&) = delete;
   replica& operator=(const replica&) = delete;
@@ -177,7 +177,7 @@ class replica final : private runtime::blocking_job {
   std::uint64_t ticked_ns_ = 0;
   batch_number told_durable_;
   batch_number told_committed_; ///< nothing below is ever cut off
-  bool may_be_fit_; ///< what recovery said
+  bool may_be_fit_;             ///< what recovery said
   bool told_fit_;
   std::uint64_t flush_ns_ = 0;
 
@@ -208,7 +208,7 @@ class replica final : private runtime::blocking_job {
   std::optional<replica_state> job_state_;
   batch_number job_end_; ///< where the log is to end then
   batch_number ended_;   ///< where it ended when it was closed
-  bool broken_ = false; ///< there is no core that may go on
+  bool broken_ = false;  ///< there is no core that may go on
   std::uint64_t retry_at_ns_ = 0;
   replica_counts counts_;
 };

@@ -56,8 +56,8 @@ void replica_feed::durable(batch_number end) {
 bool replica_feed::gather(storage::log& log, node_id to, batch_number from, batch_number end,
                           std::vector<byte_view>& pieces) {
   pieces.clear();
-  if (taken_ && !taken_->late && taken_->got && taken_->to == to &&
-      *taken_->start_number == from && taken_->got->next_number == end) {
+  if (taken_ && !taken_->late && taken_->got && taken_->to == to && *taken_->start_number == from &&
+      taken_->got->next_number == end) {
     pieces.push_back(byte_view{taken_->room}.first(taken_->got->bytes));
     return true;
   }

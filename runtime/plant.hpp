@@ -59,9 +59,9 @@ enum class plant : std::uint8_t {
   majority_not_missed,       ///< a leader that nobody answers goes on
   deposed_leader_acks,       ///< who leads no more acknowledges what its successor committed
   // Its storage: found by the simulated cluster on disks.
-  vote_not_awaited,  ///< a vote leaves before votes.log is synced
-  stale_terms_kept,  ///< what is written down of batches that were cut off is believed
-  start_not_noted,   ///< retention does not write down what stood before the log's new start
+  vote_not_awaited, ///< a vote leaves before votes.log is synced
+  stale_terms_kept, ///< what is written down of batches that were cut off is believed
+  start_not_noted,  ///< retention does not write down what stood before the log's new start
   count
 };
 

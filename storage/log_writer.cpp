@@ -329,8 +329,8 @@ bool log_writer::idle() const noexcept {
 }
 
 bool log_writer::at_rest() const noexcept {
-  return !busy_ && !index_.busy() && !zero_.busy() && !activate_job_.busy &&
-         !space_job_.busy && !close_job_.busy && !fence_job_.busy && !producers_job_.busy;
+  return !busy_ && !index_.busy() && !zero_.busy() && !activate_job_.busy && !space_job_.busy &&
+         !close_job_.busy && !fence_job_.busy && !producers_job_.busy;
 }
 
 log_state log_writer::state() const noexcept {

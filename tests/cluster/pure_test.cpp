@@ -39,9 +39,9 @@ void walk(const std::string& path, std::set<std::string>& seen, std::vector<std:
 } // namespace
 
 TEST_CASE("the cores of replication are pure and small") {
-  const std::vector<std::string> prefixes{"raft",      "replica_log", "replica_state",
+  const std::vector<std::string> prefixes{"raft",       "replica_log", "replica_state",
                                           "replicator", "follower",    "quorum",
-                                          "log_terms", "membership",  "batch_copies"};
+                                          "log_terms",  "membership",  "batch_copies"};
   std::set<std::string> seen;
   std::vector<std::string> wrong;
   std::size_t cores = 0;

@@ -13,6 +13,7 @@ enum class cluster_event : std::uint8_t {
   crashed,           ///< a process died
   crashed_in_output, ///< between two deeds of one output
   power_lost,        ///< all of them at once
+  rolled,            ///< restarted one after the other
   batches_lost,      ///< that were not durable, in a crash
   letter_lost,       ///< by chance
   letter_repeated,   ///< and the copy came later
@@ -42,12 +43,12 @@ enum class cluster_event : std::uint8_t {
 inline constexpr std::size_t cluster_event_kinds = static_cast<std::size_t>(cluster_event::count);
 
 inline constexpr std::array<std::string_view, cluster_event_kinds> cluster_event_names{
-    "crashed",         "crashed_in_output", "power_lost",   "batches_lost",  "letter_lost",
-    "letter_repeated", "letter_cut",        "partitioned",  "bridged",       "cut_one_way",
-    "link_slow",       "disk_slow",         "clock_jumped", "fetch_failed",  "log_unfit",
-    "elected",         "truncated",         "rebased",      "evicted",       "returned",
-    "members_changed", "handed_over",       "trimmed",      "read_answered", "acknowledged",
-    "told_unknown"};
+    "crashed",      "crashed_in_output", "power_lost",  "rolled",       "batches_lost",
+    "letter_lost",  "letter_repeated",   "letter_cut",  "partitioned",  "bridged",
+    "cut_one_way",  "link_slow",         "disk_slow",   "clock_jumped", "fetch_failed",
+    "log_unfit",    "elected",           "truncated",   "rebased",      "evicted",
+    "returned",     "members_changed",   "handed_over", "trimmed",      "read_answered",
+    "acknowledged", "told_unknown"};
 
 static_assert(!cluster_event_names.back().empty(), "every event has a name");
 

@@ -118,7 +118,8 @@ bool run_many(const arguments& given) {
     // A simulator in which nothing happens proves nothing.
     const bool of_models = i == static_cast<std::size_t>(cluster_event::batches_lost) ||
                            i == static_cast<std::size_t>(cluster_event::fetch_failed);
-    if (given.seeds >= judged_seeds && !(of_models && given.disks) && times < std::min<std::uint64_t>(100, given.seeds / 10)) {
+    if (given.seeds >= judged_seeds && !(of_models && given.disks) &&
+        times < std::min<std::uint64_t>(100, given.seeds / 10)) {
       std::printf("too seldom: %s\n", std::string{cluster_event_names[i]}.c_str());
       enough = false;
     }

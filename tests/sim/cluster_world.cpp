@@ -118,6 +118,7 @@ class cluster_world {
   void harm_lines();
   void harm_node(cluster_node& node);
   void harm_disk(cluster_node& node);
+  void restart_all();
   void run_until(std::uint64_t end_ns, const std::function<bool()>& done);
   void end_well();
   [[nodiscard]] cluster_node* leader_of(std::size_t log);
@@ -178,11 +179,13 @@ void cluster_world::make_nodes() {
     nodes_[i].rate = wild ? shape_.between(500, 2000) : shape_.between(800, 1250);
     if (how_.disks) {
       nodes_[i].clock = std::make_unique<node_clock>([this, i] { return time_of(nodes_[i]); });
-      nodes_[i].machine = std::make_unique<real_machine>(
-          report_.seed * nodes_max + i, shape_, loop_, told_, disk_faults_);
+      nodes_[i].machine = std::make_unique<real_machine>(report_.seed * nodes_max + i, shape_,
+                                                         loop_, told_, disk_faults_);
     }
   }
-  const auto logs = shape_.between(1, 2);
+  // Mostly few logs, whose members then meet often; now and then as many as a node has.
+  const auto logs =
+      !how_.disks && shape_.below(64) == 0 ? shape_.between(3, 50) : shape_.between(1, 2);
   for (std::uint32_t log = 0; log < logs; ++log) {
     log_state one{log_id{log + 1}, shape_.below(4) == 0 ? ack_mode::l1 : ack_mode::l2, nullptr,
                   nullptr};
@@ -209,14 +212,14 @@ void cluster_world::make_member(cluster_node& node, std::size_t log, const membe
   hooks.wake = [this, &node, log] { settle_soon(node, log); };
   slot made;
   if (how_.disks) {
-    auto real = std::make_unique<real_member>(
-        node.id, logs_[log].id, options_, members, std::move(hooks), *logs_[log].registry,
-        [&node]() -> real_process& { return *node.process; });
+    auto real = std::make_unique<real_member>(node.id, logs_[log].id, options_, members,
+                                              std::move(hooks), *logs_[log].registry,
+                                              [&node]() -> real_process& { return *node.process; });
     made.real = real.get();
     made.member = std::move(real);
   } else {
-    auto model = std::make_unique<model_member>(node.id, logs_[log].id, options_, members,
-                                                std::move(hooks));
+    auto model =
+        std::make_unique<model_member>(node.id, logs_[log].id, options_, members, std::move(hooks));
     made.model = model.get();
     made.member = std::move(model);
   }
@@ -625,13 +628,15 @@ void cluster_world::harm_lines() {
 
 void cluster_world::harm_node(cluster_node& node) {
   const auto log = harm_.below(logs_.size());
-  switch (harm_.below(how_.disks ? 12 : 10)) {
+  switch (harm_.below(how_.disks ? 14 : 10)) {
   case 0:
     if (node.alive)
       crash(node);
     return;
   case 10:
   case 11:
+  case 12:
+  case 13:
     return harm_disk(node);
   case 1:
   case 2:
@@ -639,7 +644,9 @@ void cluster_world::harm_node(cluster_node& node) {
       node.die_in = harm_.below(80); // in the middle of something
     return;
   case 3:
-    if (harm_.below(8) == 0) {
+    if (harm_.below(4) == 0)
+      return restart_all();
+    if (harm_.below(6) == 0) {
       report_.counts.note(cluster_event::power_lost);
       for (auto& each : nodes_)
         if (each.alive)
@@ -681,6 +688,19 @@ void cluster_world::harm_node(cluster_node& node) {
   }
 }
 
+// One after the other, as an upgrade does it; the next one not before the last one is back.
+void cluster_world::restart_all() {
+  report_.counts.note(cluster_event::rolled);
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    loop_.after((i + 1) * harm_.between(20, 200) * ms_in_ns, [this, &node = nodes_[i]] {
+      if (quiet_ || broken_.any())
+        return;
+      if (node.alive)
+        crash(node, false);
+      start(node);
+    });
+}
+
 // The disk's own moods, for a while; and a death in the middle of one of its deeds.
 void cluster_world::harm_disk(cluster_node& node) {
   auto& disk = node.machine->disk;
@@ -688,16 +708,16 @@ void cluster_world::harm_disk(cluster_node& node) {
   disk.capacity = ~std::uint64_t{0};
   switch (harm_.below(8)) {
   case 0:
-    disk.rates.flush_failed = harm_.between(500, 20'000);
+    disk.rates.flush_failed = harm_.between(2'000, 100'000);
     return;
   case 1:
-    disk.rates.write_failed = harm_.between(500, 20'000);
+    disk.rates.write_failed = harm_.between(2'000, 100'000);
     return;
   case 2:
-    disk.rates.read_failed = harm_.between(1'000, 50'000);
+    disk.rates.read_failed = harm_.between(1'000, 200'000);
     return;
   case 3:
-    disk.rates.cold_failed = harm_.between(200, 4'000);
+    disk.rates.cold_failed = harm_.between(1'000, 50'000);
     return;
   case 4:
     disk.capacity = disk.used() + harm_.below(100 * KiB);
@@ -746,7 +766,9 @@ cluster_report cluster_world::run() {
   };
   loop_.after(1, clients);
   loop_.after(story_.between(50, 400) * ms_in_ns, trouble);
-  const auto span = how_.span_ns != 0 ? how_.span_ns : story_.between(2, 5) * s_in_ns;
+  const bool few =
+      logs_.size() <= 2; // many logs for hours show what few do, at fifty times the cost
+  const auto span = how_.span_ns != 0 && few ? how_.span_ns : story_.between(2, 5) * s_in_ns;
   run_until(loop_.now_ns() + span, [] { return false; });
   end_well();
   report_.hash = told_.hash();
@@ -794,7 +816,7 @@ void cluster_world::end_well() {
     if (leader == nullptr)
       return logs_[log].promises->report("a healthy cluster has a leader", node_id{}, "has none");
     const auto before = logs_[log].promises->committed();
-    run_until(loop_.now_ns() + s_in_ns,
+    run_until(loop_.now_ns() + logs_.size() * s_in_ns, // they share the clients
               [&] { return logs_[log].promises->committed() > before + 3; });
     if (!broken_.any() && logs_[log].promises->committed() <= before + 3)
       return logs_[log].promises->report("a healthy cluster goes on", leader->id,

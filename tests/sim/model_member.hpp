@@ -1,6 +1,6 @@
-// A member whose log and votes are as simple as can be, with a durable and an undurable end. It does
-// what an output asks for, in its order, and may die between any two deeds. Used by the simulated
-// cluster and by the stories of tests/cluster.
+// A member whose log and votes are as simple as can be, with a durable and an undurable end. It
+// does what an output asks for, in its order, and may die between any two deeds. Used by the
+// simulated cluster and by the stories of tests/cluster.
 #pragma once
 
 #include <memory>

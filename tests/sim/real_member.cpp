@@ -138,8 +138,7 @@ bool real_member::start(moment at) {
   disk.current = found->start.current;
   disk.vote = found->start.vote;
   replica_owner& owner = *this;
-  replica_ =
-      std::make_unique<replica>(process.places, policy_, who, std::move(*found), owner, at);
+  replica_ = std::make_unique<replica>(process.places, policy_, who, std::move(*found), owner, at);
   process.join(*this);
   after(at);
   return true;
@@ -207,8 +206,7 @@ void real_member::after(moment at) {
 
 // -- ingestion -----------------------------------------------------------------------------------
 
-std::optional<batch_number> real_member::propose(moment at, std::uint64_t id,
-                                                 std::uint64_t bytes) {
+std::optional<batch_number> real_member::propose(moment at, std::uint64_t id, std::uint64_t bytes) {
   if (!accepting() || !controls_.empty())
     return std::nullopt;
   const auto number = disk.end();
@@ -244,10 +242,9 @@ bool real_member::append(moment at, byte_view payload, bool control, const model
 }
 
 void real_member::lead(replica&, const storage::append_start& start, term in_term) {
-  appender_ =
-      std::make_unique<storage::appender>(start, process_->machine.chosen,
-                                          *process_->machine.append_pool,
-                                          storage::stamp_identity{self_, 1});
+  appender_ = std::make_unique<storage::appender>(start, process_->machine.chosen,
+                                                  *process_->machine.append_pool,
+                                                  storage::stamp_identity{self_, 1});
   appender_->set_term(in_term);
   leads_in_ = in_term;
 }
