@@ -53,6 +53,7 @@ class opening {
  private:
   result<> find_state();
   result<> finish_new_start();
+  result<> drop_everything(const storage::log_start& start);
   result<> finish_retention();
   result<> read_batches();
   result<std::optional<control_batch>> control_of(const storage::located_batch& found);
@@ -68,12 +69,13 @@ class opening {
 };
 
 result<opened_replica> opening::run() {
+  if (const auto done = finish_new_start(); !done)
+    return tl::unexpected(done.error());
   auto opened = open_replicated_log(environment_, policy_);
   if (!opened)
     return tl::unexpected(opened.error());
   log_ = std::move(*opened);
-  for (const auto step : {&opening::finish_new_start, &opening::find_state,
-                          &opening::finish_retention, &opening::read_batches})
+  for (const auto step : {&opening::find_state, &opening::finish_retention, &opening::read_batches})
     if (const auto done = (this->*step)(); !done)
       return tl::unexpected(done.error());
   const bool open = log_->state() == storage::log_state::open;
@@ -81,19 +83,42 @@ result<opened_replica> opening::run() {
   return opened_replica{std::move(log_), std::move(begun)};
 }
 
-// A new start was under way: either it came about, and the file says what stands before it, or not.
+// A new start was under way. Once `log.start` says so, too, it is decided: some of the segments may
+// be gone already, and the rest follows. Before that the log is what it was.
 result<> opening::finish_new_start() {
   const auto next = path_in(policy_.directory, layout::next_replica_name);
   if (!door_.exists(next))
     return {};
-  auto state = read_state(door_, next, policy_.log);
+  const auto state = read_state(door_, next, policy_.log);
   if (!state)
     return tl::unexpected(state.error());
-  const bool came =
-      *state && log_->start_number() == (*state)->start && log_->durable_next() == (*state)->start;
-  const auto done = came ? door_.rename(next, path_in(policy_.directory, layout::replica_name))
-                         : door_.remove(next);
+  const auto start = storage::read_log_start(door_, policy_.directory, policy_.log);
+  if (!start && start.error().code == errc::io_failed)
+    return tl::unexpected(start.error());
+  const bool decided = *state && start && *start && (*start)->next_number == (*state)->start;
+  result<> done;
+  if (decided)
+    done = drop_everything(**start);
+  if (!done && done.error().code == errc::log_fenced)
+    return {}; // when the fence is lifted
+  if (done)
+    done = decided ? door_.rename(next, path_in(policy_.directory, layout::replica_name))
+                   : door_.remove(next);
   return done ? door_.sync_directory(policy_.directory) : done;
+}
+
+result<> opening::drop_everything(const storage::log_start& start) {
+  const auto path = path_in(policy_.directory, layout::producers_name);
+  std::string producers;
+  if (door_.exists(path)) {
+    auto text = storage::read_small_file(door_, path, storage::producer_snapshot_bytes_max);
+    if (!text && text.error().code == errc::io_failed)
+      return tl::unexpected(text.error());
+    const auto known = text ? storage::decode_producers(as_bytes(*text)) : fail(errc::bad_format);
+    if (known && known->end == start.next_number)
+      producers = std::move(*text);
+  }
+  return storage::begin_log_at(door_, policy_.directory, start, as_bytes(producers));
 }
 
 result<> opening::find_state() {

@@ -14,7 +14,7 @@ namespace {
 
 replica_log recovered(const raft_start& found) {
   replica_log log{log_terms{found.start, found.base_term}, membership_history{found.first_members},
-                  found.end, found.start, 0};
+                  found.end, std::clamp(found.committed_end, found.start, found.end), 0};
   log.terms.append(found.runs, found.start, found.end);
   for (const auto& each : found.memberships)
     log.members.append(each);

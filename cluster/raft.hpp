@@ -50,6 +50,7 @@ struct raft_start {
   batch_number end{1};         ///< all recovered batches, and all of them durable
   membership_at first_members; ///< that held at the start of the log
   std::vector<membership_at> memberships; ///< in the batches kept
+  batch_number committed_end; ///< of an earlier core of this process: what is committed stays so
   /// False for a log whose durable part is damaged or that takes no appends (fenced): it neither
   /// votes nor leads nor says that it has anything.
   bool fit = true;

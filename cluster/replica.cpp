@@ -672,8 +672,8 @@ void replica::finish_job() {
       if (job_result_) {
         auto found = std::move(*job_opened_);
         job_opened_.reset();
+        found.start.committed_end = told_committed_;
         core_ = std::make_unique<raft>(shared_.chosen, found.start, at_);
-        told_committed_ = core_->log().committed_end;
         may_be_fit_ = told_fit_ = found.start.fit;
         broken_ = false;
         use_log(std::move(found.log));

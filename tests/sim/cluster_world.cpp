@@ -22,6 +22,8 @@ namespace {
 enum concern : std::uint64_t { shape = 100, story, harm, chance, lines, disks, traffic };
 
 constexpr std::uint64_t nodes_max = 7;
+// Batches that clients have on their way to one leader: what is not acknowledged is bounded.
+constexpr std::size_t waiting_max = 500;
 
 struct waiting_batch {
   batch_number number;
@@ -509,7 +511,8 @@ void cluster_world::client_deed() {
       ask_something(node, log);
     if (node.alive && traffic_.below(4) == 0)
       read(node, log);
-    if (!node.alive || !node.logs[log].member->accepting())
+    if (!node.alive || !node.logs[log].member->accepting() ||
+        node.logs[log].waiting.size() >= waiting_max)
       continue;
     const auto id = next_id_++;
     const auto bytes = traffic_.between(50, how_.disks ? 3000 : 400);
@@ -820,10 +823,18 @@ void cluster_world::end_well() {
               [&] { return logs_[log].promises->committed() > before + 3; });
     if (!broken_.any() && logs_[log].promises->committed() <= before + 3)
       return logs_[log].promises->report("a healthy cluster goes on", leader->id,
-                                         "commits nothing");
+                                         "commits nothing: " + describe(log));
   }
   pause_ns_ = 100 * s_in_ns; // clients stop
-  run_until(loop_.now_ns() + 20 * options_.election_ns, [] { return false; });
+  // Who was away for long reads a few batches at a time.
+  std::uint64_t behind = 0;
+  for (const auto& node : nodes_)
+    for (std::size_t log = 0; log < logs_.size(); ++log)
+      behind = std::max(behind, logs_[log].promises->committed() -
+                                    std::min(logs_[log].promises->committed(),
+                                             node.logs[log].member->disk.end().value));
+  run_until(loop_.now_ns() + 20 * options_.election_ns + behind * 8 * ms_in_ns,
+            [] { return false; });
   for (std::size_t log = 0; log < logs_.size() && !broken_.any(); ++log) {
     auto* leader = leader_of(log);
     auto& promises = *logs_[log].promises;
@@ -838,7 +849,7 @@ void cluster_world::end_well() {
 
 // Where everybody stands, for whoever has to find out why that is not the same place.
 std::string cluster_world::describe(std::size_t log) const {
-  std::string text = "members differ:";
+  std::string text = "members:";
   for (const auto& node : nodes_) {
     const auto& member = *node.logs[log].member;
     text += " node " + std::to_string(node.id.value);
